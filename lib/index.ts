@@ -1,0 +1,42 @@
+/** `esdk-streams`: the streams, whole messages, raw keyrings, materials managers and errors. Loads no AWS SDK. */
+export { EncryptStream, type EncryptStreamOptions } from './streams/encrypt-stream.ts'
+export { DecryptStream, type DecryptStreamOptions } from './streams/decrypt-stream.ts'
+export { type DecryptResult, type EncryptResult, decrypt, encrypt } from './streams/message.ts'
+export { type ReadHeaderResult, type UnverifiedMessageHeader, readHeader } from './streams/read-header.ts'
+export { type ReencryptOptions, type ReencryptStream, reencrypt } from './streams/reencrypt.ts'
+export type { DecryptOptions, EncryptOptions } from './streams/options.ts'
+export type { MessageStats, StreamOptions } from './streams/protocol-transform.ts'
+export type { ByteSource } from './streams/sources.ts'
+export { RawAesKeyring, type RawAesKeyringOptions } from './keyrings/raw-aes-keyring.ts'
+export { RawRsaKeyring, type RawRsaKeyringOptions, type RsaPadding } from './keyrings/raw-rsa-keyring.ts'
+export { MultiKeyring, type MultiKeyringOptions } from './keyrings/multi-keyring.ts'
+export type { CallOptions, Keyring } from './materials/keyring.ts'
+export type { DecryptionMaterials, EncryptionMaterials, UnconfirmedUnwrap } from './materials/materials.ts'
+export type {
+  CryptographicMaterialsManager,
+  DecryptionMaterialsRequest,
+  EncryptionMaterialsRequest,
+} from './materials/cryptographic-materials-manager.ts'
+export { DefaultCryptographicMaterialsManager } from './materials/default-cmm.ts'
+export {
+  RequiredEncryptionContextCryptographicMaterialsManager,
+  type RequiredEncryptionContextOptions,
+} from './materials/required-encryption-context-cmm.ts'
+export type { CommitmentPolicy } from './materials/commitment-policy.ts'
+export {
+  type Attempt,
+  type AuthenticatedPart,
+  AuthenticationError,
+  ChangedError,
+  EncryptionSdkError,
+  type ErrorCode,
+  LengthError,
+  LimitError,
+  MalformedMessageError,
+  PolicyError,
+  TruncatedMessageError,
+  UnsupportedError,
+  UnwrapError,
+  WrapError,
+  isEncryptionSdkError,
+} from './errors.ts'

@@ -1,0 +1,123 @@
+/** The raw AES keyring: framework/raw-aes-keyring.md. */
+import { type KeyObject, createSecretKey, randomBytes } from 'node:crypto'
+import { types } from 'node:util'
+import { openAead, sealAead } from '../crypto/aead.ts'
+import { secretKey } from '../crypto/message-keys.ts'
+import { type Attempt, UnwrapError } from '../errors.ts'
+import type { EncryptedDataKey } from '../format/encrypted-data-key.ts'
+import { type EncryptionContext, encodeEncryptionContext, encodePairs } from '../format/encryption-context.ts'
+import { IV_BYTES, TAG_BYTES } from '../format/header-authentication.ts'
+import type { CallOptions, Keyring } from '../materials/keyring.ts'
+import type { DecryptionMaterials, EncryptionMaterials } from '../materials/materials.ts'
+import { addEncryptedDataKey } from './data-key.ts'
+import { checkKeyName } from './key-name.ts'
+
+/** A local AES key and the name that messages know it by. */
+export interface RawAesKeyringOptions {
+  /** Who manages the key: the provider id of its encrypted data keys. May not begin with `aws-kms`. */
+  readonly keyNamespace: string
+  readonly keyName: string
+  /** 16, 24 or 32 bytes, copied; or a secret `KeyObject` of that size. */
+  readonly wrappingKey: Uint8Array | KeyObject
+  /**
+   * On decryption, also try the order of pairs of `localeCompare`, in which the AWS Encryption SDK for JavaScript
+   * authenticates an encryption context unless its `utf8Sorting` is set. Off unless said; encryption is not affected.
+   */
+  readonly allowLocaleSortedContext?: boolean
+}
+
+const TAG_BITS = TAG_BYTES * 8
+const INFO_SUFFIX_BYTES = 8 + IV_BYTES
+
+/**
+ * Wraps data keys with AES-GCM under a key held in memory. The encryption context is authenticated with each.
+ *
+ * @example new RawAesKeyring({ keyNamespace: 'my-app', keyName: 'backup-2026', wrappingKey: randomBytes(32) })
+ * @throws TypeError when a name is unfit or the key is no AES key.
+ */
+export class RawAesKeyring implements Keyring {
+  readonly #keyNamespace: string
+  readonly #keyName: Buffer
+  readonly #wrappingKey: KeyObject
+  readonly #allowLocaleSortedContext: boolean
+
+  constructor({ keyNamespace, keyName, wrappingKey, allowLocaleSortedContext = false }: RawAesKeyringOptions) {
+    checkKeyName(keyNamespace, keyName)
+    this.#keyNamespace = keyNamespace
+    this.#keyName = Buffer.from(keyName, 'utf8')
+    this.#wrappingKey = aesKey(wrappingKey)
+    this.#allowLocaleSortedContext = allowLocaleSortedContext
+  }
+
+  // eslint-disable-next-line @typescript-eslint/require-await -- async, so that failures reject
+  async onEncrypt(materials: EncryptionMaterials): Promise<EncryptionMaterials> {
+    const aad = encodeEncryptionContext(materials.encryptionContext)
+    return addEncryptedDataKey(materials, (dataKey) => {
+      const iv = randomBytes(IV_BYTES)
+      const { ciphertext, tag } = sealAead(this.#wrappingKey, iv, aad, dataKey)
+      const lengths = Buffer.alloc(8)
+      lengths.writeUInt32BE(TAG_BITS, 0)
+      lengths.writeUInt32BE(IV_BYTES, 4)
+      return {
+        keyProviderId: this.#keyNamespace,
+        keyProviderInfo: Buffer.concat([this.#keyName, lengths, iv]),
+        ciphertext: Buffer.concat([ciphertext, tag]),
+      }
+    })
+  }
+
+  // eslint-disable-next-line @typescript-eslint/require-await -- async, so that failures reject
+  async onDecrypt(
+    materials: DecryptionMaterials,
+    encryptedDataKeys: readonly EncryptedDataKey[],
+    { signal }: CallOptions = {},
+  ): Promise<DecryptionMaterials> {
+    if (materials.dataKey !== undefined) throw new TypeError('materials already hold a data key')
+    const aads = [encodeEncryptionContext(materials.encryptionContext)]
+    if (this.#allowLocaleSortedContext) aads.push(encodeLocaleSorted(materials.encryptionContext))
+    const attempts: Attempt[] = []
+    for (const key of encryptedDataKeys) {
+      signal?.throwIfAborted()
+      const skipped = this.#skips(key, materials.suite.keyBytes)
+      const dataKey = skipped === undefined ? this.#unwrap(key, aads) : undefined
+      if (dataKey !== undefined) return { ...materials, dataKey: secretKey(dataKey) }
+      attempts.push({ key, reason: skipped ?? 'not authentic under this key and encryption context' })
+    }
+    throw new UnwrapError(attempts)
+  }
+
+  /** Why a data key is not this keyring's, or `undefined` where it is. */
+  #skips({ keyProviderId, keyProviderInfo, ciphertext }: EncryptedDataKey, keyBytes: number): string | undefined {
+    const nameBytes = this.#keyName.length
+    if (keyProviderId !== this.#keyNamespace) return 'another key namespace'
+    if (keyProviderInfo.length !== nameBytes + INFO_SUFFIX_BYTES) return 'another key name'
+    if (!keyProviderInfo.subarray(0, nameBytes).equals(this.#keyName)) return 'another key name'
+    if (keyProviderInfo.readUInt32BE(nameBytes) !== TAG_BITS) return `a tag of other than ${TAG_BITS} bits`
+    if (keyProviderInfo.readUInt32BE(nameBytes + 4) !== IV_BYTES) return `an IV of other than ${IV_BYTES} bytes`
+    if (ciphertext.length !== keyBytes + TAG_BYTES) return `not a wrapped data key of ${keyBytes} bytes`
+    return undefined
+  }
+
+  #unwrap({ keyProviderInfo, ciphertext }: EncryptedDataKey, aads: readonly Buffer[]): Buffer | undefined {
+    const iv = keyProviderInfo.subarray(-IV_BYTES)
+    const sealed = { ciphertext: ciphertext.subarray(0, -TAG_BYTES), tag: ciphertext.subarray(-TAG_BYTES) }
+    for (const aad of aads) {
+      const dataKey = openAead(this.#wrappingKey, iv, aad, sealed)
+      if (dataKey !== undefined) return dataKey
+    }
+    return undefined
+  }
+}
+
+function aesKey(key: Uint8Array | KeyObject): KeyObject {
+  const known = types.isKeyObject(key) ? key : createSecretKey(key)
+  if (known.type !== 'secret' || ![16, 24, 32].includes(known.symmetricKeySize ?? 0)) {
+    throw new TypeError('"wrappingKey" expected a secret key of 16, 24 or 32 bytes')
+  }
+  return known
+}
+
+function encodeLocaleSorted(context: EncryptionContext): Buffer {
+  const sorted = Object.entries(context).sort(([a], [b]) => a.localeCompare(b))
+  return encodePairs(sorted.map(([name, value]) => [Buffer.from(name, 'utf8'), Buffer.from(value, 'utf8')]))
+}

@@ -1,0 +1,182 @@
+/** The input of a protocol: bytes wait here, in one block that the queue owns, until the protocol takes them. */
+import { TruncatedMessageError } from '../errors.ts'
+import { type Reading, truncated } from '../format/reading.ts'
+import { MalformedMessageError } from '../errors.ts'
+
+interface Waiter {
+  readonly count: number
+  readonly resolve: (enough: boolean) => void
+  readonly reject: (error: Error) => void
+}
+
+const FIRST_BLOCK_BYTES = 1024
+
+/**
+ * Fed by `push`, `end` and `fail`; read by `atLeast`, `peek`, `take`, `read` and `finish`. Bytes are copied in, so
+ * that nothing refers to a writer's buffer; `peek` and `take` hand out views that hold until the next `await`.
+ */
+export class ByteQueue {
+  #block: Buffer = Buffer.alloc(0)
+  #start = 0
+  #end = 0
+  #received = 0
+  #ended = false
+  #failure: Error | undefined
+  #waiter: Waiter | undefined
+  #limit: { readonly bytes: number; readonly excess: () => Error } | undefined
+  readonly #want: () => void
+
+  /** @param want called when the protocol waits for more bytes than there are; may push at once. */
+  constructor(want: () => void) {
+    this.#want = want
+  }
+
+  /** Bytes that are there to be taken. */
+  get length(): number {
+    return this.#end - this.#start
+  }
+
+  /** Bytes that have come in, in all. */
+  get received(): number {
+    return this.#received
+  }
+
+  /** Whether the protocol is waiting for more bytes. */
+  get wanting(): boolean {
+    return this.#waiter !== undefined
+  }
+
+  /** Copies bytes in. More than a set limit fail the queue instead. */
+  push(bytes: Uint8Array): void {
+    if (this.#failure !== undefined) return
+    this.#received += bytes.length
+    if (this.#limit !== undefined && this.#received > this.#limit.bytes) {
+      this.fail(this.#limit.excess())
+      return
+    }
+    this.#makeRoom(bytes.length)
+    this.#block.set(bytes, this.#end)
+    this.#end += bytes.length
+    if (this.#waiter !== undefined && this.length >= this.#waiter.count)
+      this.#settle((waiter) => {
+        waiter.resolve(true)
+      })
+  }
+
+  /** No more bytes will come. */
+  end(): void {
+    this.#ended = true
+    this.#settle((waiter) => {
+      waiter.resolve(false)
+    })
+  }
+
+  /** Whoever waits, now or later, gets this error. */
+  fail(error: Error): void {
+    this.#failure ??= error
+    this.#settle((waiter) => {
+      waiter.reject(error)
+    })
+  }
+
+  /** Fails the queue as soon as more than `bytes` have come in. */
+  limit(bytes: number, excess: () => Error): void {
+    this.#limit = { bytes, excess }
+    if (this.#received > bytes) this.fail(excess())
+  }
+
+  /** True when `count` bytes are there; false when the input ended with fewer. */
+  async atLeast(count: number): Promise<boolean> {
+    if (this.#failure !== undefined) throw this.#failure
+    if (this.length >= count) return true
+    if (this.#ended) return false
+    return new Promise((resolve, reject) => {
+      this.#waiter = { count, resolve, reject }
+      this.#want()
+    })
+  }
+
+  /** A view of the next bytes, which must be there. It holds until the next `await`. */
+  peek(count: number): Buffer {
+    if (count > this.length) throw new RangeError('more bytes than there are')
+    return this.#block.subarray(this.#start, this.#start + count)
+  }
+
+  /** Like `peek`, and past them. */
+  take(count: number): Buffer {
+    const bytes = this.peek(count)
+    this.#start += count
+    return bytes
+  }
+
+  /** Waits until `count` bytes are there. @throws TruncatedMessageError when the input ends before. */
+  async need(count: number): Promise<void> {
+    if (!(await this.atLeast(count))) throw this.truncated()
+  }
+
+  /** The error for an input that ended inside a message. */
+  truncated(): TruncatedMessageError {
+    return truncated(this.#received)
+  }
+
+  /** Runs a reading over the input. */
+  async read<T>(reading: Reading<T>): Promise<T> {
+    let step = reading.next()
+    while (step.done !== true) {
+      const count = step.value
+      if (count > this.length) await this.need(count)
+      step = reading.next(Buffer.from(this.take(count)))
+    }
+    return step.value
+  }
+
+  /** Waits for the end of the input. @throws MalformedMessageError when bytes are left. */
+  async finish(): Promise<void> {
+    if (await this.atLeast(1)) throw new MalformedMessageError('there are bytes after the end of the message')
+  }
+
+  #settle(how: (waiter: Waiter) => void): void {
+    const waiter = this.#waiter
+    this.#waiter = undefined
+    if (waiter !== undefined) how(waiter)
+  }
+
+  /** Room at the end of the block: what is left moves to the front, or into a block twice the size. Linear over all. */
+  #makeRoom(count: number): void {
+    if (this.#end + count <= this.#block.length) return
+    const length = this.length
+    const needed = length + count
+    if (needed * 2 <= this.#block.length) {
+      this.#block.copyWithin(0, this.#start, this.#end)
+    } else {
+      const block = Buffer.allocUnsafeSlow(Math.max(FIRST_BLOCK_BYTES, needed * 2))
+      this.#block.copy(block, 0, this.#start, this.#end)
+      this.#block = block
+    }
+    this.#start = 0
+    this.#end = length
+  }
+}
+
+/** A queue that asks `pull` for bytes whenever its protocol wants more; `undefined` is the end. */
+export function pulledQueue(pull: () => Promise<Uint8Array | undefined>): ByteQueue {
+  let pulling = false
+  const queue = new ByteQueue(() => {
+    if (!pulling) void feed()
+  })
+  const feed = async (): Promise<void> => {
+    pulling = true
+    try {
+      while (queue.wanting) {
+        const bytes = await pull()
+        if (bytes === undefined) queue.end()
+        else queue.push(bytes)
+      }
+    } catch (error) {
+      queue.fail(error instanceof Error ? error : new Error(String(error)))
+    } finally {
+      pulling = false
+    }
+  }
+  return queue
+}

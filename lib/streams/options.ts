@@ -1,0 +1,249 @@
+/** The options of both directions: one object, validated once, at once. */
+import { type AlgorithmSuite, algorithmSuite, suiteHex } from '../format/algorithm-suite.ts'
+import {
+  type EncryptionContext,
+  PUBLIC_KEY_NAME,
+  RESERVED_PREFIX,
+  encryptionContextOf,
+} from '../format/encryption-context.ts'
+import { MAX_SEQUENCE_NUMBER } from '../format/frame.ts'
+import { DEFAULT_HEADER_LIMITS, type HeaderLimits, MAX_FRAME_BYTES } from '../format/message-header.ts'
+import {
+  COMMITMENT_POLICIES,
+  type CommitmentPolicy,
+  DEFAULT_COMMITMENT_POLICY,
+  suiteOfPolicy,
+} from '../materials/commitment-policy.ts'
+import type { CryptographicMaterialsManager } from '../materials/cryptographic-materials-manager.ts'
+import { DefaultCryptographicMaterialsManager } from '../materials/default-cmm.ts'
+import type { Keyring } from '../materials/keyring.ts'
+import type { DriverOptions } from './protocol-transform.ts'
+
+interface MessageOptions extends Pick<DriverOptions, 'signal' | 'onProgress'> {
+  /** Who wraps or unwraps the data key. Exactly one of `keyring` and `materialsManager`. */
+  readonly keyring?: Keyring
+  readonly materialsManager?: CryptographicMaterialsManager
+  /** `'require-encrypt-require-decrypt'` unless said. */
+  readonly commitmentPolicy?: CommitmentPolicy
+  /** At most so many encrypted data keys in a message, 1 or more; no limit unless said. */
+  readonly maxEncryptedDataKeys?: number
+  /** Longest header, in bytes; 1 MiB unless said. */
+  readonly maxHeaderBytes?: number
+  /** Longest frame, or whole non-framed content, in bytes; 64 MiB unless said, at most 1 GiB. */
+  readonly maxFrameBytes?: number
+}
+
+/** What a message is encrypted with. */
+export interface EncryptOptions extends MessageOptions {
+  /** Pairs that are stored in the message and authenticated; not secret. Names may not begin with `aws-crypto-`. */
+  readonly encryptionContext?: Readonly<Record<string, string>>
+  /** Names of pairs that are authenticated but not stored: who decrypts has to reproduce them. */
+  readonly requiredEncryptionContextKeys?: readonly string[]
+  /** Id (`0x0578`) or name; by policy unless said. */
+  readonly algorithmSuite?: number | string
+  /** Bytes of plaintext in a frame; 4096 unless said. */
+  readonly frameLength?: number
+  /** Exact length of the plaintext in bytes; any other is a `LengthError`. */
+  readonly plaintextLength?: number
+  /** Upper bound of the plaintext's length in bytes; passing it is a `LimitError`, at once. 0 means empty. */
+  readonly plaintextLengthBound?: number
+  /** True: an unsigned suite, so that ranges of the message can be verified on their own. */
+  readonly randomAccess?: boolean
+}
+
+/** What a message is decrypted with. */
+export interface DecryptOptions extends MessageOptions {
+  /** Pairs that the message must have been encrypted with: stored with just these values, or authenticated without being stored. */
+  readonly encryptionContext?: Readonly<Record<string, string>>
+  /** Names that the message's encryption context must hold, whatever their values. */
+  readonly requiredEncryptionContextKeys?: readonly string[]
+  /** Refuse a signed message right after its header, before any key is asked for. */
+  readonly unsignedOnly?: boolean
+  /** Release nothing before everything verified; the ciphertext is kept meanwhile, in memory or in an unlinked file. */
+  readonly verifyFirst?: boolean
+  /** Where `verifyFirst` keeps what does not fit in memory; the system's folder for temporary files unless said. */
+  readonly spoolFolder?: string
+  /** Also open messages of version 4.0.0 of the SDK for .NET, whose header was authenticated otherwise. Off unless said. */
+  readonly allowNet400Messages?: boolean
+}
+
+/** Validated options of an encryption. */
+export interface EncryptSettings {
+  readonly materialsManager: CryptographicMaterialsManager
+  readonly commitmentPolicy: CommitmentPolicy
+  readonly encryptionContext: EncryptionContext
+  readonly requiredEncryptionContextKeys: readonly string[]
+  readonly algorithmSuite: AlgorithmSuite | undefined
+  readonly frameLength: number
+  readonly plaintextLength: number | undefined
+  readonly plaintextLengthBound: number | undefined
+  readonly limits: HeaderLimits
+}
+
+/** Validated options of a decryption. */
+export interface DecryptSettings {
+  readonly materialsManager: CryptographicMaterialsManager
+  readonly commitmentPolicy: CommitmentPolicy
+  readonly encryptionContext: EncryptionContext
+  readonly requiredEncryptionContextKeys: readonly string[]
+  readonly unsignedOnly: boolean
+  readonly verifyFirst: boolean
+  readonly spoolFolder: string | undefined
+  readonly allowNet400Messages: boolean
+  readonly limits: HeaderLimits
+}
+
+const DEFAULT_FRAME_LENGTH = 4096
+const MAX_HEADER_BYTES = 2 ** 31 - 1
+
+/** @throws TypeError | RangeError when an option is unfit. */
+export function encryptSettings(options: EncryptOptions): EncryptSettings {
+  const shared = sharedSettings(options)
+  const frameLength = integer(
+    'frameLength',
+    options.frameLength ?? DEFAULT_FRAME_LENGTH,
+    1,
+    shared.limits.maxFrameBytes,
+  )
+  const { plaintextLength, plaintextLengthBound } = options
+  if (plaintextLength !== undefined) {
+    integer('plaintextLength', plaintextLength, 0, Number.MAX_SAFE_INTEGER)
+    if (Math.ceil(plaintextLength / frameLength) > MAX_SEQUENCE_NUMBER) {
+      throw new RangeError(
+        `a plaintext of ${plaintextLength} bytes takes more than ${MAX_SEQUENCE_NUMBER} frames of ${frameLength} bytes`,
+      )
+    }
+  }
+  if (plaintextLengthBound !== undefined)
+    integer('plaintextLengthBound', plaintextLengthBound, 0, Number.MAX_SAFE_INTEGER)
+  const reserved = Object.keys(shared.encryptionContext).find((name) => name.startsWith(RESERVED_PREFIX))
+  if (reserved !== undefined) {
+    throw new TypeError(
+      `"encryptionContext" holds ${JSON.stringify(reserved)}: names that begin with "${RESERVED_PREFIX}" are reserved`,
+    )
+  }
+  for (const name of shared.requiredEncryptionContextKeys) {
+    if (!Object.hasOwn(shared.encryptionContext, name) && name !== PUBLIC_KEY_NAME) {
+      throw new TypeError(
+        `"requiredEncryptionContextKeys" names ${JSON.stringify(name)}, which "encryptionContext" does not hold`,
+      )
+    }
+  }
+  return {
+    ...shared,
+    frameLength,
+    plaintextLength,
+    plaintextLengthBound,
+    algorithmSuite: chosenSuite(options, shared.commitmentPolicy),
+  }
+}
+
+/** @throws TypeError | RangeError when an option is unfit. */
+export function decryptSettings(options: DecryptOptions): DecryptSettings {
+  return {
+    ...sharedSettings(options),
+    unsignedOnly: flag('unsignedOnly', options.unsignedOnly),
+    verifyFirst: flag('verifyFirst', options.verifyFirst),
+    spoolFolder: options.spoolFolder,
+    allowNet400Messages: flag('allowNet400Messages', options.allowNet400Messages),
+  }
+}
+
+type SharedSettings = Pick<
+  DecryptSettings,
+  'materialsManager' | 'commitmentPolicy' | 'encryptionContext' | 'requiredEncryptionContextKeys' | 'limits'
+>
+
+function sharedSettings(options: EncryptOptions | DecryptOptions): SharedSettings {
+  if (typeof options !== 'object' || (options as unknown) === null) throw new TypeError('expected an object of options')
+  const { commitmentPolicy = DEFAULT_COMMITMENT_POLICY, maxEncryptedDataKeys, maxHeaderBytes, maxFrameBytes } = options
+  if (!COMMITMENT_POLICIES.includes(commitmentPolicy)) {
+    throw new TypeError(
+      `"commitmentPolicy" expected one of ${COMMITMENT_POLICIES.join(', ')}, got ${JSON.stringify(commitmentPolicy)}`,
+    )
+  }
+  const defaults = DEFAULT_HEADER_LIMITS
+  return {
+    materialsManager: chosenManager(options),
+    commitmentPolicy,
+    encryptionContext: checkedContext(options.encryptionContext ?? {}),
+    requiredEncryptionContextKeys: checkedNames(options.requiredEncryptionContextKeys ?? []),
+    limits: {
+      maxEncryptedDataKeys:
+        maxEncryptedDataKeys === undefined
+          ? defaults.maxEncryptedDataKeys
+          : integer('maxEncryptedDataKeys', maxEncryptedDataKeys, 1, Number.MAX_SAFE_INTEGER),
+      maxHeaderBytes: integer('maxHeaderBytes', maxHeaderBytes ?? defaults.maxHeaderBytes, 1, MAX_HEADER_BYTES),
+      maxFrameBytes: integer('maxFrameBytes', maxFrameBytes ?? defaults.maxFrameBytes, 1, MAX_FRAME_BYTES),
+    },
+  }
+}
+
+function chosenManager({ keyring, materialsManager }: MessageOptions): CryptographicMaterialsManager {
+  if ((keyring === undefined) === (materialsManager === undefined)) {
+    throw new TypeError('expected exactly one of "keyring" and "materialsManager"')
+  }
+  if (materialsManager !== undefined) {
+    if (!hasMethods(materialsManager, 'getEncryptionMaterials', 'decryptMaterials')) {
+      throw new TypeError('"materialsManager" expected an object with getEncryptionMaterials and decryptMaterials')
+    }
+    return materialsManager
+  }
+  if (!hasMethods(keyring, 'onEncrypt', 'onDecrypt')) {
+    throw new TypeError('"keyring" expected an object with onEncrypt and onDecrypt')
+  }
+  return new DefaultCryptographicMaterialsManager(keyring)
+}
+
+function hasMethods<T>(value: T | undefined, ...names: (keyof T)[]): value is T {
+  return typeof value === 'object' && value !== null && names.every((name) => typeof value[name] === 'function')
+}
+
+function chosenSuite(
+  { algorithmSuite: named, randomAccess: wanted }: EncryptOptions,
+  policy: CommitmentPolicy,
+): AlgorithmSuite | undefined {
+  const randomAccess = flag('randomAccess', wanted)
+  const suite = named === undefined ? undefined : algorithmSuite(named)
+  if (!randomAccess) return suite
+  if (suite?.signature !== undefined) {
+    throw new TypeError(`"randomAccess" goes with unsigned suites only; ${suiteHex(suite.id)} signs`)
+  }
+  return suite ?? suiteOfPolicy(policy, true)
+}
+
+/** A copy of a caller's encryption context. */
+function checkedContext(context: Readonly<Record<string, string>>): EncryptionContext {
+  if (typeof context !== 'object' || (context as unknown) === null) {
+    throw new TypeError('"encryptionContext" expected an object of strings')
+  }
+  const pairs: [string, string][] = Object.entries(context)
+  for (const [name, value] of pairs) {
+    if (typeof value !== 'string') {
+      throw new TypeError(`"encryptionContext" expected strings, got ${typeof value} for ${JSON.stringify(name)}`)
+    }
+    if (!name.isWellFormed() || !value.isWellFormed()) {
+      throw new TypeError(`"encryptionContext" holds half of a surrogate pair in ${JSON.stringify(name)}`)
+    }
+  }
+  return encryptionContextOf(pairs)
+}
+
+function checkedNames(names: readonly string[]): readonly string[] {
+  if (!Array.isArray(names) || names.some((name) => typeof name !== 'string')) {
+    throw new TypeError('"requiredEncryptionContextKeys" expected an array of names')
+  }
+  return [...new Set<string>(names)]
+}
+
+function integer(option: string, value: number, least: number, most: number): number {
+  if (!Number.isInteger(value) || value < least || value > most) {
+    throw new RangeError(`"${option}" expected integer in ${least}..${most}, got ${String(value)}`)
+  }
+  return value
+}
+
+function flag(option: string, value: boolean | undefined): boolean {
+  if (value !== undefined && typeof value !== 'boolean') throw new TypeError(`"${option}" expected true or false`)
+  return value ?? false
+}

@@ -1,0 +1,200 @@
+/** The one Transform that drives every protocol: the only place that knows about Node's stream methods. */
+import { type EventEmitter, type Readable, Transform, type TransformCallback } from 'node:stream'
+import type { MessageHeader } from '../format/message-header.ts'
+import { ByteQueue } from './byte-queue.ts'
+import { Turns } from './turns.ts'
+
+/** Counts of a running or finished message: bytes in, bytes out, frames. */
+export interface MessageStats {
+  bytesIn: number
+  bytesOut: number
+  frames: number
+}
+
+/** What a protocol tells, and is told, besides its bytes. */
+export interface Session {
+  readonly signal: AbortSignal
+  readonly stats: MessageStats
+  /** To be called once, when the header is authenticated (or, of a new message, made). */
+  readonly onHeader: (header: MessageHeader) => void
+}
+
+/** An operation from its first byte to its last; what it yields is output. */
+export type Protocol = (input: ByteQueue, session: Session) => AsyncGenerator<Buffer, void>
+
+/** Options of Node's own streams that pass through. */
+export interface StreamOptions {
+  readonly highWaterMark?: number
+  readonly readableHighWaterMark?: number
+  readonly writableHighWaterMark?: number
+  readonly encoding?: BufferEncoding
+  readonly defaultEncoding?: BufferEncoding
+  readonly emitClose?: boolean
+}
+
+/** What the driver itself takes. */
+export interface DriverOptions extends StreamOptions {
+  readonly signal?: AbortSignal
+  /** Called with the stream's `stats`, at most ten times a second and at the end. */
+  readonly onProgress?: (stats: MessageStats) => void
+}
+
+/** At most so much of a written chunk is copied before the protocol works on it. */
+const SLICE_BYTES = 256 * 1024
+const HIGH_WATER_MARK = 64 * 1024
+const PROGRESS_INTERVAL_MS = 100
+
+type AnyListener = Parameters<EventEmitter['on']>[1]
+
+interface Listen<This> {
+  (event: 'header', listener: (header: MessageHeader) => void): This
+  (event: 'data', listener: (chunk: Buffer) => void): This
+  (event: 'error', listener: (error: Error) => void): This
+  (event: 'pipe' | 'unpipe', listener: (source: Readable) => void): This
+  (event: 'close' | 'drain' | 'end' | 'finish' | 'pause' | 'readable' | 'resume', listener: () => void): This
+  (event: string | symbol, listener: AnyListener): This
+}
+
+// eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging -- types of events only, no members
+export interface ProtocolTransform {
+  on: Listen<this>
+  once: Listen<this>
+  addListener: Listen<this>
+  prependListener: Listen<this>
+}
+
+/**
+ * Drives a protocol; subclasses only choose it. Emits `'header'` once, when the message's header is authenticated (or,
+ * of a new message, made).
+ */
+// eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging -- see above
+export abstract class ProtocolTransform extends Transform {
+  /** The message's header, once it is authenticated. */
+  header: MessageHeader | undefined
+  readonly stats: MessageStats = { bytesIn: 0, bytesOut: 0, frames: 0 }
+
+  readonly #protocol: Protocol
+  readonly #refuseStrings: string | undefined
+  readonly #onProgress: ((stats: MessageStats) => void) | undefined
+  readonly #controller = new AbortController()
+  readonly #queue: ByteQueue = new ByteQueue(() => {
+    this.#feed()
+  })
+  #started = false
+  #lastProgress = 0
+  #written: { readonly chunk: Buffer; offset: number; readonly callback: TransformCallback } | undefined
+  #flushed: TransformCallback | undefined
+  #reader: { readonly resolve: () => void; readonly reject: (error: Error) => void } | undefined
+
+  /** @param refuseStrings the text of the TypeError for a written string; undefined: strings are decoded. */
+  constructor(protocol: Protocol, options: DriverOptions, refuseStrings?: string) {
+    const { highWaterMark = HIGH_WATER_MARK, signal, onProgress, ...rest } = options
+    super({
+      highWaterMark,
+      ...(rest.readableHighWaterMark !== undefined && { readableHighWaterMark: rest.readableHighWaterMark }),
+      ...(rest.writableHighWaterMark !== undefined && { writableHighWaterMark: rest.writableHighWaterMark }),
+      ...(rest.encoding !== undefined && { encoding: rest.encoding }),
+      ...(rest.defaultEncoding !== undefined && { defaultEncoding: rest.defaultEncoding }),
+      ...(rest.emitClose !== undefined && { emitClose: rest.emitClose }),
+      ...(signal !== undefined && { signal }),
+      decodeStrings: refuseStrings === undefined,
+    })
+    this.#protocol = protocol
+    this.#refuseStrings = refuseStrings
+    this.#onProgress = onProgress
+  }
+
+  override _transform(chunk: Buffer | string, _encoding: BufferEncoding, callback: TransformCallback): void {
+    if (typeof chunk === 'string') {
+      callback(new TypeError(this.#refuseStrings))
+      return
+    }
+    this.stats.bytesIn += chunk.length
+    this.#written = { chunk, offset: 0, callback }
+    this.#start()
+    this.#feed()
+  }
+
+  override _flush(callback: TransformCallback): void {
+    this.#flushed = callback
+    this.#start()
+    this.#queue.end()
+  }
+
+  override _read(size: number): void {
+    super._read(size)
+    const reader = this.#reader
+    this.#reader = undefined
+    reader?.resolve()
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    const reason = error ?? new Error('the stream was destroyed')
+    this.#controller.abort(reason)
+    this.#queue.fail(reason)
+    this.#reader?.reject(reason)
+    this.#reader = undefined
+    const written = this.#written
+    this.#written = undefined
+    written?.callback(reason)
+    callback(error)
+  }
+
+  /** Copies what was written into the queue, as much as the protocol wants, and acknowledges it when all is copied. */
+  #feed(): void {
+    while (this.#written !== undefined && this.#queue.wanting) {
+      const { chunk, offset, callback } = this.#written
+      const end = Math.min(offset + SLICE_BYTES, chunk.length)
+      this.#written.offset = end
+      if (end === chunk.length) this.#written = undefined
+      this.#queue.push(chunk.subarray(offset, end))
+      if (end === chunk.length) callback()
+    }
+  }
+
+  #start(): void {
+    if (this.#started) return
+    this.#started = true
+    void this.#run()
+  }
+
+  async #run(): Promise<void> {
+    const turns = new Turns()
+    const session: Session = {
+      signal: this.#controller.signal,
+      stats: this.stats,
+      onHeader: (header) => {
+        this.header = header
+        this.emit('header', header)
+      },
+    }
+    try {
+      for await (const chunk of this.#protocol(this.#queue, session)) {
+        this.stats.bytesOut += chunk.length
+        if (!this.push(chunk)) await this.#readAgain()
+        this.#reportProgress()
+        await turns.take(chunk.length)
+      }
+      this.#reportProgress(true)
+      this.#flushed?.()
+    } catch (error) {
+      this.destroy(error instanceof Error ? error : new Error(String(error)))
+    }
+  }
+
+  /** Until the reader wants more; fails when the stream is destroyed. */
+  async #readAgain(): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      if (this.destroyed) reject(new Error('the stream was destroyed'))
+      else this.#reader = { resolve, reject }
+    })
+  }
+
+  #reportProgress(last = false): void {
+    if (this.#onProgress === undefined) return
+    const now = performance.now()
+    if (!last && now - this.#lastProgress < PROGRESS_INTERVAL_MS) return
+    this.#lastProgress = now
+    this.#onProgress(this.stats)
+  }
+}

@@ -1,0 +1,90 @@
+/** Re-encryption: a stored message under new keys, as one stream in constant memory. */
+import { Readable, pipeline } from 'node:stream'
+import { RESERVED_PREFIX } from '../format/encryption-context.ts'
+import type { MessageHeader } from '../format/message-header.ts'
+import { pulledQueue } from './byte-queue.ts'
+import { NO_STRINGS, decryptProtocol } from './decrypt-stream.ts'
+import { encryptMessage } from './encrypt-message.ts'
+import { type DecryptOptions, type EncryptOptions, decryptSettings, encryptSettings } from './options.ts'
+import { type DriverOptions, type Protocol, ProtocolTransform, type StreamOptions } from './protocol-transform.ts'
+import { type ByteSource, openSource } from './sources.ts'
+
+/** From which keys, to which. */
+export interface ReencryptOptions extends Pick<DriverOptions, 'signal' | 'onProgress'>, StreamOptions {
+  readonly from: DecryptOptions
+  /** The pairs of its `encryptionContext` are added to those that the message stores, or replace them. */
+  readonly to: EncryptOptions
+}
+
+/**
+ * Decrypts a message and encrypts it anew (new data key, message id, keys, and whatever else `to` says) in one pass.
+ * The stored encryption context is carried over. The stream ends only when the source has verified to its last byte:
+ * on an error, throw away what came out.
+ *
+ * Only replacing the encrypted data keys in a header is no option: a header's tag is made with a fixed nonce, so a
+ * second header under one data key would give its authentication key away to whoever sees both.
+ *
+ * @returns a Transform whose readable side is the new message and whose `header` is its header
+ * @example await pipeline(reencrypt(createReadStream('old'), { from: { keyring: a }, to: { keyring: b } }), createWriteStream('new'))
+ * @throws TypeError | RangeError when an option is unfit.
+ */
+export function reencrypt(source: ByteSource, { from, to, ...options }: ReencryptOptions): ReencryptStream {
+  const stream = new ReencryptStream(from, to, options)
+  const open = openSource(source, NO_STRINGS)
+  const bytes = async function* (): AsyncGenerator<Uint8Array> {
+    let failure: Error | undefined = new Error('the source was not read to its end')
+    try {
+      for (let next = await open.next(); next !== undefined; next = await open.next()) yield next
+      failure = undefined
+    } finally {
+      open.close(failure)
+    }
+  }
+  pipeline(Readable.from(bytes(), { objectMode: false }), stream, () => {
+    // The stream itself carries the error.
+  })
+  return stream
+}
+
+/** What {@link reencrypt} returns. */
+export class ReencryptStream extends ProtocolTransform {
+  constructor(from: DecryptOptions, to: EncryptOptions, options: DriverOptions) {
+    super(reencryptProtocol(from, to), options, NO_STRINGS)
+  }
+}
+
+function reencryptProtocol(from: DecryptOptions, to: EncryptOptions): Protocol {
+  const decrypt = decryptProtocol(decryptSettings(from))
+  encryptSettings({ ...to, requiredEncryptionContextKeys: [] }) // they may be among the pairs that are carried over
+  return async function* (input, session) {
+    let source: MessageHeader | undefined
+    const plaintext = decrypt(input, {
+      signal: session.signal,
+      stats: { bytesIn: 0, bytesOut: 0, frames: 0 },
+      onHeader: (header) => {
+        source = header
+      },
+    })
+    const pull = async (): Promise<Buffer | undefined> => {
+      const { done, value } = await plaintext.next()
+      return done === true ? undefined : value
+    }
+    try {
+      let first: Buffer | undefined = await pull()
+      const settings = encryptSettings({ ...to, encryptionContext: carriedOver(source!, to) })
+      const queue = pulledQueue(async () => {
+        const bytes = first ?? (await pull())
+        first = undefined
+        return bytes
+      })
+      yield* encryptMessage(queue, settings, session)
+    } finally {
+      await plaintext.return()
+    }
+  }
+}
+
+function carriedOver({ encryptionContext }: MessageHeader, to: EncryptOptions): Record<string, string> {
+  const stored = Object.entries(encryptionContext).filter(([name]) => !name.startsWith(RESERVED_PREFIX))
+  return Object.fromEntries([...stored, ...Object.entries(to.encryptionContext ?? {})])
+}

@@ -1,0 +1,100 @@
+/** Sources of bytes: everything that a caller may hand over where a message or a plaintext is expected. */
+import { type ByteQueue, pulledQueue } from './byte-queue.ts'
+
+/** Bytes in memory, or any iterable or stream of them (Node's and the web's streams are async iterables). */
+export type ByteSource =
+  Uint8Array | ArrayBuffer | Iterable<Uint8Array> | AsyncIterable<Uint8Array> | ReadableStreamLike
+
+/** A web `ReadableStream`, however it is typed in the caller's project. */
+export interface ReadableStreamLike {
+  getReader(): { read(): Promise<{ done: boolean; value?: Uint8Array }>; cancel(reason?: unknown): Promise<void> }
+}
+
+/** A source under way. */
+export interface OpenSource {
+  /** The next bytes, or `undefined` after the last. */
+  next(): Promise<Uint8Array | undefined>
+  /** Lets go of the source; `error` is why, where it was not read to its end. */
+  close(error?: Error): void
+}
+
+/** A pull queue over a source. */
+export function queueOf(source: OpenSource): ByteQueue {
+  return pulledQueue(() => source.next())
+}
+
+/**
+ * Opens a source. Strings (and strings among its chunks) are UTF-8 text where `text` is undefined, and refused with that
+ * text otherwise.
+ *
+ * @throws TypeError when it is no source of bytes.
+ */
+export function openSource(source: ByteSource | string, refuseStrings?: string): OpenSource {
+  if (typeof source === 'string' || isBytes(source)) {
+    let whole: Uint8Array | undefined = toBytes(source, refuseStrings)
+    return {
+      next: () => {
+        const bytes = whole
+        whole = undefined
+        return Promise.resolve(bytes)
+      },
+      close: () => undefined,
+    }
+  }
+  const iterator = iteratorOf(source)
+  return {
+    next: async () => {
+      const result: IteratorResult<unknown, unknown> = await iterator.next()
+      return result.done === true ? undefined : toBytes(result.value, refuseStrings)
+    },
+    close: (error) => {
+      if (isDestroyable(source)) source.destroy(error)
+      // A source that is stuck would never return; nobody waits for it.
+      Promise.resolve(iterator.return?.()).catch(() => undefined)
+    },
+  }
+}
+
+type AnyIterator = Iterator<unknown, unknown> | AsyncIterator<unknown, unknown>
+
+function iteratorOf(source: Exclude<ByteSource, Uint8Array | ArrayBuffer>): AnyIterator {
+  if (typeof source === 'object' && (source as unknown) !== null) {
+    if (Symbol.asyncIterator in source) return source[Symbol.asyncIterator]()
+    if (Symbol.iterator in source) return source[Symbol.iterator]()
+    if ('getReader' in source) return readerIterator(source)
+  }
+  throw new TypeError('expected bytes, or an iterable or stream of bytes')
+}
+
+/** For web streams that are no async iterables. */
+function readerIterator(source: ReadableStreamLike): AsyncIterator<unknown> {
+  const reader = source.getReader()
+  return {
+    next: async () => {
+      const { done, value } = await reader.read()
+      return done ? { done: true, value: undefined } : { done: false, value }
+    },
+    return: async () => {
+      await reader.cancel()
+      return { done: true, value: undefined }
+    },
+  }
+}
+
+function isBytes(value: unknown): value is Uint8Array | ArrayBuffer {
+  return value instanceof ArrayBuffer || ArrayBuffer.isView(value)
+}
+
+function isDestroyable(value: unknown): value is { destroy(error?: Error): void } {
+  return typeof value === 'object' && value !== null && 'destroy' in value && typeof value.destroy === 'function'
+}
+
+function toBytes(value: unknown, refuseStrings: string | undefined): Uint8Array {
+  if (typeof value === 'string') {
+    if (refuseStrings !== undefined) throw new TypeError(refuseStrings)
+    return Buffer.from(value, 'utf8')
+  }
+  if (ArrayBuffer.isView(value)) return Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+  if (value instanceof ArrayBuffer) return Buffer.from(value)
+  throw new TypeError(`a source of bytes gave ${value === null ? 'null' : `a ${typeof value}`}`)
+}
