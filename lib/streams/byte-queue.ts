@@ -1,7 +1,6 @@
 /** The input of a protocol: bytes wait here, in one block that the queue owns, until the protocol takes them. */
-import { TruncatedMessageError } from '../errors.ts'
+import { MalformedMessageError, type TruncatedMessageError } from '../errors.ts'
 import { type Reading, truncated } from '../format/reading.ts'
-import { MalformedMessageError } from '../errors.ts'
 
 interface Waiter {
   readonly count: number
@@ -158,9 +157,13 @@ export class ByteQueue {
   }
 }
 
+/** At most so much of a chunk is copied into a queue before its protocol works on it. */
+export const SLICE_BYTES: number = 256 * 1024
+
 /** A queue that asks `pull` for bytes whenever its protocol wants more; `undefined` is the end. */
 export function pulledQueue(pull: () => Promise<Uint8Array | undefined>): ByteQueue {
   let pulling = false
+  let pulled: Uint8Array = new Uint8Array(0)
   const queue = new ByteQueue(() => {
     if (!pulling) void feed()
   })
@@ -168,9 +171,14 @@ export function pulledQueue(pull: () => Promise<Uint8Array | undefined>): ByteQu
     pulling = true
     try {
       while (queue.wanting) {
+        if (pulled.length > 0) {
+          queue.push(pulled.subarray(0, SLICE_BYTES))
+          pulled = pulled.subarray(SLICE_BYTES)
+          continue
+        }
         const bytes = await pull()
         if (bytes === undefined) queue.end()
-        else queue.push(bytes)
+        else pulled = bytes
       }
     } catch (error) {
       queue.fail(error instanceof Error ? error : new Error(String(error)))

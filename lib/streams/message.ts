@@ -58,7 +58,7 @@ function lengthKnown(
  */
 export async function decrypt(ciphertext: ByteSource, options: DecryptOptions): Promise<DecryptResult> {
   // All is collected before anything is returned, so verifying first would only do the work twice.
-  const settings = decryptSettings({ ...options, verifyFirst: false })
+  const settings = { ...decryptSettings(options), verifyFirst: false }
   const { bytes, header } = await collect(decryptProtocol(settings), openSource(ciphertext, NO_STRINGS), options)
   return { plaintext: bytes, header }
 }

@@ -166,8 +166,8 @@ function sharedSettings(options: EncryptOptions | DecryptOptions): SharedSetting
   return {
     materialsManager: chosenManager(options),
     commitmentPolicy,
-    encryptionContext: checkedContext(options.encryptionContext ?? {}),
-    requiredEncryptionContextKeys: checkedNames(options.requiredEncryptionContextKeys ?? []),
+    encryptionContext: checkedContext(options.encryptionContext),
+    requiredEncryptionContextKeys: checkedNames(options.requiredEncryptionContextKeys),
     limits: {
       maxEncryptedDataKeys:
         maxEncryptedDataKeys === undefined
@@ -213,7 +213,7 @@ function chosenSuite(
 }
 
 /** A copy of a caller's encryption context. */
-function checkedContext(context: Readonly<Record<string, string>>): EncryptionContext {
+function checkedContext(context: Readonly<Record<string, string>> = {}): EncryptionContext {
   if (typeof context !== 'object' || (context as unknown) === null) {
     throw new TypeError('"encryptionContext" expected an object of strings')
   }
@@ -229,7 +229,7 @@ function checkedContext(context: Readonly<Record<string, string>>): EncryptionCo
   return encryptionContextOf(pairs)
 }
 
-function checkedNames(names: readonly string[]): readonly string[] {
+function checkedNames(names: readonly string[] = []): readonly string[] {
   if (!Array.isArray(names) || names.some((name) => typeof name !== 'string')) {
     throw new TypeError('"requiredEncryptionContextKeys" expected an array of names')
   }

@@ -1,7 +1,7 @@
 /** The one Transform that drives every protocol: the only place that knows about Node's stream methods. */
-import { type EventEmitter, type Readable, Transform, type TransformCallback } from 'node:stream'
+import { type EventEmitter, type Readable, Transform, type TransformCallback, addAbortSignal } from 'node:stream'
 import type { MessageHeader } from '../format/message-header.ts'
-import { ByteQueue } from './byte-queue.ts'
+import { ByteQueue, SLICE_BYTES } from './byte-queue.ts'
 import { Turns } from './turns.ts'
 
 /** Counts of a running or finished message: bytes in, bytes out, frames. */
@@ -39,8 +39,6 @@ export interface DriverOptions extends StreamOptions {
   readonly onProgress?: (stats: MessageStats) => void
 }
 
-/** At most so much of a written chunk is copied before the protocol works on it. */
-const SLICE_BYTES = 256 * 1024
 const HIGH_WATER_MARK = 64 * 1024
 const PROGRESS_INTERVAL_MS = 100
 
@@ -96,12 +94,12 @@ export abstract class ProtocolTransform extends Transform {
       ...(rest.encoding !== undefined && { encoding: rest.encoding }),
       ...(rest.defaultEncoding !== undefined && { defaultEncoding: rest.defaultEncoding }),
       ...(rest.emitClose !== undefined && { emitClose: rest.emitClose }),
-      ...(signal !== undefined && { signal }),
       decodeStrings: refuseStrings === undefined,
     })
     this.#protocol = protocol
     this.#refuseStrings = refuseStrings
     this.#onProgress = onProgress
+    if (signal !== undefined) addAbortSignal(signal, this)
   }
 
   override _transform(chunk: Buffer | string, _encoding: BufferEncoding, callback: TransformCallback): void {

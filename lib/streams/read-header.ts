@@ -1,5 +1,5 @@
 /** Reading a header without any key. What it says is not authenticated. */
-import { Readable } from 'node:stream'
+import type { Readable } from 'node:stream'
 import { readHeaderAuthentication } from '../format/header-authentication.ts'
 import {
   type HeaderLimits,
@@ -9,7 +9,7 @@ import {
 } from '../format/message-header.ts'
 import { type Recorded, recorded } from '../format/reading.ts'
 import { NO_STRINGS } from './decrypt-stream.ts'
-import { type ByteSource, openSource, queueOf } from './sources.ts'
+import { type ByteSource, openSource, queueOf, readableOf } from './sources.ts'
 
 /** A header as it stands in a message: nobody has checked that it is genuine. */
 export type UnverifiedMessageHeader = MessageHeader
@@ -45,17 +45,12 @@ export async function readHeader(source: ByteSource, limits: Partial<HeaderLimit
     open.close(error instanceof Error ? error : undefined)
     throw error
   }
-  const rest = Readable.from(
-    (async function* (): AsyncGenerator<Uint8Array> {
-      try {
-        if (queue.length > 0) yield Buffer.from(queue.take(queue.length))
-        for (let bytes = await open.next(); bytes !== undefined; bytes = await open.next()) yield bytes
-      } finally {
-        open.close()
-      }
-    })(),
-    { objectMode: false },
-  )
+  const rest = readableOf({
+    next: async () => ((await queue.atLeast(1)) ? Buffer.from(queue.take(queue.length)) : undefined),
+    close: (error) => {
+      open.close(error)
+    },
+  })
   return { header: read.value, headerLength: read.bytes.length, headerBytes: read.bytes, rest }
 }
 

@@ -1,5 +1,5 @@
 /** Re-encryption: a stored message under new keys, as one stream in constant memory. */
-import { Readable, pipeline } from 'node:stream'
+import { pipeline } from 'node:stream'
 import { RESERVED_PREFIX } from '../format/encryption-context.ts'
 import type { MessageHeader } from '../format/message-header.ts'
 import { pulledQueue } from './byte-queue.ts'
@@ -7,7 +7,7 @@ import { NO_STRINGS, decryptProtocol } from './decrypt-stream.ts'
 import { encryptMessage } from './encrypt-message.ts'
 import { type DecryptOptions, type EncryptOptions, decryptSettings, encryptSettings } from './options.ts'
 import { type DriverOptions, type Protocol, ProtocolTransform, type StreamOptions } from './protocol-transform.ts'
-import { type ByteSource, openSource } from './sources.ts'
+import { type ByteSource, openSource, readableOf } from './sources.ts'
 
 /** From which keys, to which. */
 export interface ReencryptOptions extends Pick<DriverOptions, 'signal' | 'onProgress'>, StreamOptions {
@@ -30,17 +30,7 @@ export interface ReencryptOptions extends Pick<DriverOptions, 'signal' | 'onProg
  */
 export function reencrypt(source: ByteSource, { from, to, ...options }: ReencryptOptions): ReencryptStream {
   const stream = new ReencryptStream(from, to, options)
-  const open = openSource(source, NO_STRINGS)
-  const bytes = async function* (): AsyncGenerator<Uint8Array> {
-    let failure: Error | undefined = new Error('the source was not read to its end')
-    try {
-      for (let next = await open.next(); next !== undefined; next = await open.next()) yield next
-      failure = undefined
-    } finally {
-      open.close(failure)
-    }
-  }
-  pipeline(Readable.from(bytes(), { objectMode: false }), stream, () => {
+  pipeline(readableOf(openSource(source, NO_STRINGS)), stream, () => {
     // The stream itself carries the error.
   })
   return stream

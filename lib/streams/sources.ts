@@ -1,4 +1,5 @@
 /** Sources of bytes: everything that a caller may hand over where a message or a plaintext is expected. */
+import { Readable } from 'node:stream'
 import { type ByteQueue, pulledQueue } from './byte-queue.ts'
 
 /** Bytes in memory, or any iterable or stream of them (Node's and the web's streams are async iterables). */
@@ -21,6 +22,22 @@ export interface OpenSource {
 /** A pull queue over a source. */
 export function queueOf(source: OpenSource): ByteQueue {
   return pulledQueue(() => source.next())
+}
+
+/** A Node stream of a source; destroying it lets go of the source. */
+export function readableOf(source: OpenSource): Readable {
+  return new Readable({
+    read() {
+      source.next().then(
+        (bytes) => this.push(bytes ?? null),
+        (error: unknown) => this.destroy(error instanceof Error ? error : new Error(String(error))),
+      )
+    },
+    destroy(error, callback) {
+      source.close(error ?? (this.readableEnded ? undefined : new Error('the stream was destroyed')))
+      callback(error)
+    },
+  })
 }
 
 /**
@@ -48,7 +65,7 @@ export function openSource(source: ByteSource | string, refuseStrings?: string):
       return result.done === true ? undefined : toBytes(result.value, refuseStrings)
     },
     close: (error) => {
-      if (isDestroyable(source)) source.destroy(error)
+      if (error !== undefined && isDestroyable(source)) source.destroy(error)
       // A source that is stuck would never return; nobody waits for it.
       Promise.resolve(iterator.return?.()).catch(() => undefined)
     },
