@@ -35,15 +35,19 @@ export function decryptPkcs1Unpadded(privateKey: KeyObject, ciphertext: Buffer):
   }
 }
 
-/** HMAC-SHA-256 of the ciphertext under the hash of the private exponent. */
+/** HMAC-SHA-256 of the ciphertext under the hash of the private exponent, both padded to the size of the modulus. */
 function implicitRejectionKey(privateKey: KeyObject, ciphertext: Buffer): Buffer {
   const { d, n } = privateKey.export({ format: 'jwk' })
   if (d === undefined || n === undefined) throw new TypeError('expected a private RSA key')
   const exponent = Buffer.from(d, 'base64url')
-  const padded = Buffer.alloc(Buffer.byteLength(n, 'base64url'))
-  exponent.copy(padded, padded.length - exponent.length)
+  const size = Buffer.byteLength(n, 'base64url')
+  const padded = Buffer.alloc(size)
+  exponent.copy(padded, size - exponent.length)
   try {
-    return createHmac('sha256', createHash('sha256').update(padded).digest()).update(ciphertext).digest()
+    return createHmac('sha256', createHash('sha256').update(padded).digest())
+      .update(Buffer.alloc(Math.max(0, size - ciphertext.length)))
+      .update(ciphertext)
+      .digest()
   } finally {
     exponent.fill(0)
     padded.fill(0)

@@ -110,9 +110,10 @@ export class RawAesKeyring implements Keyring {
 }
 
 function aesKey(key: Uint8Array | KeyObject): KeyObject {
-  const known = types.isKeyObject(key) ? key : createSecretKey(key)
-  if (known.type !== 'secret' || ![16, 24, 32].includes(known.symmetricKeySize ?? 0)) {
-    throw new TypeError('"wrappingKey" expected a secret key of 16, 24 or 32 bytes')
+  // createSecretKey would take a string of hex or base64 for the key itself.
+  const known = types.isKeyObject(key) ? key : types.isUint8Array(key) ? createSecretKey(key) : undefined
+  if (known?.type !== 'secret' || ![16, 24, 32].includes(known.symmetricKeySize ?? 0)) {
+    throw new TypeError('"wrappingKey" expected 16, 24 or 32 bytes, or a secret KeyObject of that size')
   }
   return known
 }

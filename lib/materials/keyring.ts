@@ -44,6 +44,7 @@ export async function wrapWith(
     (text, cause) => new WrapError(text, { cause }),
     options,
   )
+  if (!isMaterials(result) || !Array.isArray(result.encryptedDataKeys)) throw new WrapError(NO_MATERIALS)
   checkEncryptionStep(materials, result)
   const done = result.dataKey !== undefined && result.encryptedDataKeys.length > materials.encryptedDataKeys.length
   if (!done) throw new WrapError('the keyring neither generated nor wrapped a data key')
@@ -63,9 +64,22 @@ export async function unwrapWith(
     (reason, cause) => new UnwrapError([{ reason, cause }], { cause }),
     options,
   )
+  if (!isMaterials(result)) throw new UnwrapError([{ reason: NO_MATERIALS }])
   checkDecryptionStep(materials, result)
   if (result.dataKey === undefined) throw new UnwrapError([{ reason: 'the keyring unwrapped no data key' }])
   return result
+}
+
+const NO_MATERIALS = 'the keyring returned no materials'
+
+/** Whether a keyring of a user's own gave back materials at all; what they hold is checked elsewhere. */
+function isMaterials(value: unknown): boolean {
+  const materials = value as Partial<DecryptionMaterials> | null | undefined // every part is checked here
+  return (
+    typeof materials?.suite === 'object' &&
+    typeof materials.encryptionContext === 'object' &&
+    Array.isArray(materials.requiredEncryptionContextKeys)
+  )
 }
 
 async function coded<T>(

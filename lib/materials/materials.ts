@@ -1,5 +1,6 @@
 /** Encryption and decryption materials: framework/structures.md. Plain frozen values; a step makes new ones. */
 import type { KeyObject } from 'node:crypto'
+import { types } from 'node:util'
 import { type Attempt, MalformedMessageError, UnwrapError, WrapError } from '../errors.ts'
 import { type AlgorithmSuite, suiteHex } from '../format/algorithm-suite.ts'
 import type { EncryptedDataKey } from '../format/encrypted-data-key.ts'
@@ -84,8 +85,7 @@ function sameContext(a: EncryptionContext, b: EncryptionContext): boolean {
 
 function checkDataKey({ dataKey, suite }: Materials, fault: (text: string) => Error): void {
   if (dataKey === undefined) return
-  // A keyring of a user's own may hand over anything.
-  if ((dataKey.type as string | undefined) !== 'secret') throw fault('a data key must be a secret KeyObject')
+  if (!types.isKeyObject(dataKey) || dataKey.type !== 'secret') throw fault('a data key must be a secret KeyObject')
   if (dataKey.symmetricKeySize !== suite.keyBytes) {
     throw fault(`a data key of ${dataKey.symmetricKeySize ?? 0} bytes; ${suiteHex(suite.id)} takes ${suite.keyBytes}`)
   }

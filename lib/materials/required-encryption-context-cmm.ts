@@ -51,7 +51,7 @@ export class RequiredEncryptionContextCryptographicMaterialsManager implements C
       { ...request, requiredEncryptionContextKeys: names },
       options,
     )
-    const dropped = this.#names.find((name) => !materials.requiredEncryptionContextKeys.includes(name))
+    const dropped = names.find((name) => !materials.requiredEncryptionContextKeys.includes(name))
     if (dropped !== undefined) {
       throw new PolicyError(`the underlying manager does not require the pair ${JSON.stringify(dropped)}`)
     }

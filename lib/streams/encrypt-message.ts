@@ -4,7 +4,7 @@ import { NodeFrameCipher } from '../crypto/frame-cipher-node.ts'
 import { sealHeader } from '../crypto/header-tag.ts'
 import { deriveMessageKeys } from '../crypto/message-keys.ts'
 import { MessageSigner } from '../crypto/signature.ts'
-import { LengthError, LimitError } from '../errors.ts'
+import { LengthError, LimitError, WrapError } from '../errors.ts'
 import { encodeEncryptionContext, selectPairs } from '../format/encryption-context.ts'
 import { encodeHeaderAuthentication } from '../format/header-authentication.ts'
 import { encodeMessageFooter } from '../format/message-footer.ts'
@@ -91,6 +91,14 @@ async function encryptionMaterials(
     signal,
   )
   checkPolicyOnEncrypt(commitmentPolicy, materials.suite)
+  const dropped = settings.requiredEncryptionContextKeys.find(
+    (name) => !materials.requiredEncryptionContextKeys.includes(name),
+  )
+  if (dropped !== undefined) {
+    throw new WrapError(
+      `the materials manager would store the pair ${JSON.stringify(dropped)}, which is not to be stored`,
+    )
+  }
   const count = materials.encryptedDataKeys.length
   if (count > limits.maxEncryptedDataKeys) {
     throw new LimitError(

@@ -1,0 +1,124 @@
+/** What the package gives to its users, and under which subpath: one name, one subpath. */
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+
+const root = resolve(import.meta.dirname, '..')
+
+const NAMES: Readonly<Record<string, readonly string[]>> = {
+  'esdk-streams': [
+    'AuthenticationError',
+    'ChangedError',
+    'DecryptStream',
+    'DefaultCryptographicMaterialsManager',
+    'EncryptStream',
+    'EncryptionSdkError',
+    'LengthError',
+    'LimitError',
+    'MalformedMessageError',
+    'MultiKeyring',
+    'PolicyError',
+    'RawAesKeyring',
+    'RawRsaKeyring',
+    'RequiredEncryptionContextCryptographicMaterialsManager',
+    'TruncatedMessageError',
+    'UnsupportedError',
+    'UnwrapError',
+    'WrapError',
+    'decrypt',
+    'encrypt',
+    'isEncryptionSdkError',
+    'readHeader',
+    'reencrypt',
+  ],
+  'esdk-streams/format': [
+    'ALGORITHM_SUITES',
+    'algorithmSuite',
+    'bodyAad',
+    'ciphertextLength',
+    'encodeEncryptedDataKeys',
+    'encodeEncryptionContext',
+    'encodeHeaderAuthentication',
+    'encodeMessageFooter',
+    'encodeMessageHeader',
+    'plaintextLengthOf',
+    'readEncryptedDataKeys',
+    'readEncryptionContext',
+    'readFinalFrameStart',
+    'readFrom',
+    'readHeaderAuthentication',
+    'readMessageFooter',
+    'readMessageHeader',
+    'readNonFramedStart',
+  ],
+  'esdk-streams/file': ['decryptFile', 'encryptFile', 'reencryptFile'],
+}
+
+/** Runs code in a process of its own, as a user's program beside the package would. */
+function run(code: string, ...flags: string[]): string {
+  return execFileSync(process.execPath, [...flags, '--input-type=module', '--eval', code], {
+    cwd: root,
+    encoding: 'utf8',
+  }).trim()
+}
+
+describe('package exports', () => {
+  for (const [subpath, expected] of Object.entries(NAMES)) {
+    it(`gives exactly the documented names from ${subpath}`, async () => {
+      const module = (await import(subpath)) as Record<string, unknown> // a module namespace
+      assert.deepEqual(Object.keys(module).sort(), [...expected].sort())
+      for (const name of expected) assert.notEqual(module[name], undefined)
+    })
+  }
+
+  it('gives no name from two subpaths', () => {
+    const all = Object.values(NAMES).flat()
+    assert.equal(new Set(all).size, all.length)
+  })
+
+  it('has no other subpath than those, and package.json', () => {
+    const { exports } = JSON.parse(readFileSync(resolve(root, 'package.json'), 'utf8')) as {
+      exports: Record<string, unknown>
+    } // our own file
+    const subpaths = Object.keys(exports).filter((subpath) => subpath !== './package.json')
+    assert.deepEqual(
+      subpaths.map((subpath) => subpath.replace(/^\./, 'esdk-streams')).sort(),
+      Object.keys(NAMES).sort(),
+    )
+  })
+
+  it('can be required from CommonJS', () => {
+    const code = `import { createRequire } from 'node:module'
+      console.log(typeof createRequire(import.meta.url)('esdk-streams').EncryptStream)`
+    assert.equal(run(code, '--no-warnings'), 'function')
+  })
+
+  it('loads no AWS SDK, no file system module of its own and nothing of the command line', () => {
+    const trace = run(
+      `import { register } from 'node:module'
+       register('data:text/javascript,' + encodeURIComponent(\`
+         import { writeSync } from 'node:fs'
+         export async function resolve(specifier, context, next) {
+           const resolved = await next(specifier, context)
+           writeSync(1, resolved.url + '\\\\n')
+           return resolved
+         }\`))
+       await import('esdk-streams')`,
+    ).split('\n')
+    assert.ok(trace.some((url) => url.endsWith('/dist/index.js')))
+    assert.deepEqual(
+      trace.filter((url) => /@aws-sdk|@smithy|^node:fs|\/(cli|adapters)\//.test(url)),
+      [],
+    )
+  })
+
+  it('is loaded in less than 60 ms', () => {
+    const times = Array.from({ length: 7 }, () =>
+      Number(
+        run(`const start = performance.now(); await import('esdk-streams'); console.log(performance.now() - start)`),
+      ),
+    ).sort((a, b) => a - b)
+    assert.ok(times[0]! < 60, `took ${times.map((time) => time.toFixed(0)).join(', ')} ms`)
+  })
+})
