@@ -16,7 +16,6 @@ export type ErrorCode =
   | 'ERR_ESDK_LIMIT'
   | 'ERR_ESDK_LENGTH'
   | 'ERR_ESDK_CHANGED'
-  | 'ERR_ESDK_TRANSFER'
 
 /** Base of all coded errors. Test with {@link isEncryptionSdkError} rather than `instanceof`: it holds across copies. */
 export abstract class EncryptionSdkError extends Error {

@@ -1,5 +1,5 @@
 /** AES-GCM with a 12-byte IV and a 16-byte tag, the only AEAD of the specification. */
-import { type CipherGCM, type DecipherGCM, type KeyObject, createCipheriv, createDecipheriv } from 'node:crypto'
+import { type KeyObject, createCipheriv, createDecipheriv } from 'node:crypto'
 import { IV_BYTES, TAG_BYTES } from '../format/header-authentication.ts'
 
 /** Ciphertext and tag. */
@@ -9,46 +9,61 @@ export interface Sealed {
 }
 
 const OPTIONS = { authTagLength: TAG_BYTES }
+const CIPHERS = { 16: 'aes-128-gcm', 24: 'aes-192-gcm', 32: 'aes-256-gcm' } as const
 
-function cipherName(key: KeyObject): 'aes-128-gcm' | 'aes-192-gcm' | 'aes-256-gcm' {
-  if (key.symmetricKeySize === 16) return 'aes-128-gcm'
-  if (key.symmetricKeySize === 24) return 'aes-192-gcm'
-  if (key.symmetricKeySize === 32) return 'aes-256-gcm'
-  throw new TypeError(`an AES key has 16, 24 or 32 bytes, got ${key.symmetricKeySize ?? 'no secret key'}`)
+/** A key that seals and opens. What depends on the key alone is looked up once, not for every frame. */
+export class AeadKey {
+  readonly #key: KeyObject
+  readonly #cipher: (typeof CIPHERS)[keyof typeof CIPHERS]
+
+  constructor(key: KeyObject) {
+    const size = key.symmetricKeySize
+    if (size !== 16 && size !== 24 && size !== 32) {
+      throw new TypeError(`an AES key has 16, 24 or 32 bytes, got ${size ?? 'no secret key'}`)
+    }
+    this.#key = key
+    this.#cipher = CIPHERS[size]
+  }
+
+  /** Encrypts and authenticates `plaintext`; authenticates `aad`. */
+  seal(iv: Uint8Array, aad: Uint8Array, plaintext: Uint8Array): Sealed {
+    if (iv.length !== IV_BYTES) throw new TypeError(`an IV has ${IV_BYTES} bytes, got ${iv.length}`)
+    const cipher = createCipheriv(this.#cipher, this.#key, iv, OPTIONS)
+    cipher.setAAD(aad)
+    const ciphertext = cipher.update(plaintext)
+    cipher.final()
+    return { ciphertext, tag: cipher.getAuthTag() }
+  }
+
+  /** The plaintext, or `undefined` where it is not authentic. Nothing that failed its tag leaves this function. */
+  open(iv: Uint8Array, aad: Uint8Array, ciphertext: Uint8Array, tag: Uint8Array): Buffer | undefined {
+    if (iv.length !== IV_BYTES) throw new TypeError(`an IV has ${IV_BYTES} bytes, got ${iv.length}`)
+    if (tag.length !== TAG_BYTES) return undefined
+    const decipher = createDecipheriv(this.#cipher, this.#key, iv, OPTIONS)
+    decipher.setAAD(aad)
+    decipher.setAuthTag(tag)
+    const plaintext = decipher.update(ciphertext)
+    try {
+      decipher.final()
+      return plaintext
+    } catch {
+      plaintext.fill(0)
+      return undefined
+    }
+  }
 }
 
-/** Encrypts and authenticates `plaintext`; authenticates `aad`. */
+/** {@link AeadKey.seal} of a key that is used once. */
 export function sealAead(key: KeyObject, iv: Uint8Array, aad: Uint8Array, plaintext: Uint8Array): Sealed {
-  checkIv(iv)
-  const cipher: CipherGCM = createCipheriv(cipherName(key), key, iv, OPTIONS)
-  cipher.setAAD(aad)
-  const ciphertext = cipher.update(plaintext)
-  cipher.final()
-  return { ciphertext, tag: cipher.getAuthTag() }
+  return new AeadKey(key).seal(iv, aad, plaintext)
 }
 
-/** The plaintext, or `undefined` where it is not authentic. Nothing that failed its tag leaves this function. */
+/** {@link AeadKey.open} of a key that is used once. */
 export function openAead(
   key: KeyObject,
   iv: Uint8Array,
   aad: Uint8Array,
   { ciphertext, tag }: Sealed,
 ): Buffer | undefined {
-  checkIv(iv)
-  if (tag.length !== TAG_BYTES) return undefined
-  const decipher: DecipherGCM = createDecipheriv(cipherName(key), key, iv, OPTIONS)
-  decipher.setAAD(aad)
-  decipher.setAuthTag(tag)
-  const plaintext = decipher.update(ciphertext)
-  try {
-    decipher.final()
-    return plaintext
-  } catch {
-    plaintext.fill(0)
-    return undefined
-  }
-}
-
-function checkIv(iv: Uint8Array): void {
-  if (iv.length !== IV_BYTES) throw new TypeError(`an IV has ${IV_BYTES} bytes, got ${iv.length}`)
+  return new AeadKey(key).open(iv, aad, ciphertext, tag)
 }

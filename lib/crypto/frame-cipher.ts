@@ -19,12 +19,12 @@ export interface FrameCipherParameters {
  * and is dead after any error and after the last frame.
  */
 export interface FrameCipher {
-  /** Seals a whole number of regular frames: `plaintext` is a multiple of the frame length. */
-  sealRegular(plaintext: Buffer): Buffer
+  /** Seals a whole number of regular frames: `plaintext` is a multiple of the frame length. Their bytes, in large pieces. */
+  sealRegular(plaintext: Buffer): readonly Buffer[]
   /** Seals the final frame, of at most the frame length. */
   sealFinal(plaintext: Buffer): Buffer
-  /** Opens whole regular frames into `plaintext`, which has room for exactly them; fills it with zeros before it throws. */
-  openRegular(frames: Buffer, plaintext: Buffer): void
+  /** Opens a whole number of regular frames. All of them are verified before any of their plaintext is returned. */
+  openRegular(frames: Buffer): Buffer
   /** Opens the final frame. */
   openFinal(start: FinalFrameStart, ciphertext: Buffer, tag: Buffer): Buffer
   /** Opens non-framed content. */

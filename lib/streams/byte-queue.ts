@@ -9,13 +9,14 @@ interface Waiter {
 }
 
 const FIRST_BLOCK_BYTES = 1024
+const EMPTY = Buffer.alloc(0)
 
 /**
  * Fed by `push`, `end` and `fail`; read by `atLeast`, `peek`, `take`, `read` and `finish`. Bytes are copied in, so
  * that nothing refers to a writer's buffer; `peek` and `take` hand out views that hold until the next `await`.
  */
 export class ByteQueue {
-  #block: Buffer = Buffer.alloc(0)
+  #block: Buffer = EMPTY
   #start = 0
   #end = 0
   #received = 0
@@ -70,9 +71,12 @@ export class ByteQueue {
     })
   }
 
-  /** Whoever waits, now or later, gets this error. */
+  /** Whoever waits, now or later, gets this error. The bytes are let go. */
   fail(error: Error): void {
     this.#failure ??= error
+    this.#block = EMPTY
+    this.#start = 0
+    this.#end = 0
     this.#settle((waiter) => {
       waiter.reject(error)
     })

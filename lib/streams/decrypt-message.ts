@@ -15,9 +15,6 @@ import type { Session } from './protocol-transform.ts'
 
 const NOTHING = Buffer.alloc(0)
 
-/** Copying a held frame in front of the next batch is cheaper than a chunk of its own, up to this length. */
-const HELD_COPY_BYTES = 64 * 1024
-
 /** Yields the plaintext of the one message that `input` holds. */
 export async function* decryptMessage(
   input: ByteQueue,
@@ -62,19 +59,16 @@ async function* framedBody(
     if (input.length < size) await input.need(size)
     const count = countRegularFrames(input, size)
     const frames = input.take(count * size)
-    const prefix = held.length <= HELD_COPY_BYTES ? held.length : 0
-    const plaintext = Buffer.allocUnsafe(prefix + count * frameLength)
-    cipher.openRegular(frames, plaintext.subarray(prefix))
+    const plaintext = cipher.openRegular(frames)
     stats.frames += count
     if (verifier === undefined) {
       yield plaintext
       continue
     }
     verifier.update(frames)
-    if (prefix > 0) held.copy(plaintext)
-    else if (held.length > 0) yield held
+    if (held.length > 0) yield held
     held = plaintext.subarray(-frameLength)
-    if (plaintext.length > frameLength) yield plaintext.subarray(0, -frameLength)
+    if (count > 1) yield plaintext.subarray(0, -frameLength)
   }
   const final = await finalFrame(input, message, cipher)
   stats.frames += 1

@@ -39,8 +39,10 @@ export async function* encryptMessage(
     const count = Math.floor(available / frameLength)
     const frames = cipher.sealRegular(input.take(count * frameLength))
     session.stats.frames += count
-    signer?.update(frames)
-    yield frames
+    for (const piece of frames) {
+      signer?.update(piece)
+      yield piece
+    }
   }
   checkLength(input, settings)
   const final = cipher.sealFinal(input.take(input.length))
