@@ -6,7 +6,14 @@
  */
 import assert from 'node:assert/strict'
 import { type KeyObject, createSecretKey, hkdfSync, randomBytes } from 'node:crypto'
-import { type DecryptionMaterials, type EncryptionMaterials, type Keyring, RawAesKeyring, decrypt, encrypt } from 'esdk-streams'
+import {
+  type DecryptionMaterials,
+  type EncryptionMaterials,
+  type Keyring,
+  RawAesKeyring,
+  decrypt,
+  encrypt,
+} from 'esdk-streams'
 
 class TenantKeyring implements Keyring {
   readonly #rootKey: KeyObject

@@ -21,11 +21,11 @@ import { deriveMessageKeys } from '#lib/crypto/message-keys'
 import { sequence } from './arbitraries.ts'
 
 /** The one wrapping key of crafted messages. No secret. */
-export const CRAFTING_KEY = {
+export const CRAFTING_KEY: { readonly keyNamespace: string; readonly keyName: string; readonly wrappingKey: Buffer } = {
   keyNamespace: 'esdk-streams-fixtures',
   keyName: 'aes-256',
   wrappingKey: sequence(0, 32),
-} as const
+}
 
 /** Opens crafted messages. */
 export function craftingKeyring(): RawAesKeyring {
@@ -212,7 +212,7 @@ export function sealFrame(messageKey: KeyObject, messageId: Buffer, frame: Frame
 export function wrap(
   dataKey: Buffer,
   context: Readonly<Record<string, string>>,
-  { keyNamespace, keyName, wrappingKey }: { keyNamespace: string; keyName: string; wrappingKey: Buffer } = CRAFTING_KEY,
+  { keyNamespace, keyName, wrappingKey }: typeof CRAFTING_KEY = CRAFTING_KEY,
 ): EncryptedDataKey {
   const iv = sequence(0xc0, 12)
   const { ciphertext, tag } = sealAead(createSecretKey(wrappingKey), iv, encodeEncryptionContext(context), dataKey)

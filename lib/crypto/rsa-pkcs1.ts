@@ -27,6 +27,7 @@ export function decryptPkcs1(privateKey: KeyObject, ciphertext: Buffer): Buffer 
 
 /** What `decryptPkcs1` does where Node itself refuses; apart, so that a spec can compare the two. */
 export function decryptPkcs1Unpadded(privateKey: KeyObject, ciphertext: Buffer): Buffer {
+  if (ciphertext.length === 0) throw new RangeError('there is no ciphertext') // OpenSSL 3.0 would take it for the number 0
   const block = privateDecrypt({ key: privateKey, padding: constants.RSA_NO_PADDING }, ciphertext)
   try {
     return unpad(block, implicitRejectionKey(privateKey, ciphertext))

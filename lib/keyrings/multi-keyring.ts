@@ -27,10 +27,9 @@ export class MultiKeyring implements Keyring {
     if (generator === undefined && children.length === 0) {
       throw new TypeError('a multi-keyring needs a generator or at least one child')
     }
-    for (const keyring of [generator, ...children]) {
-      if (keyring !== undefined && !isKeyring(keyring)) {
-        throw new TypeError('"generator" and "children" expected keyrings: objects with onEncrypt and onDecrypt')
-      }
+    const keyrings: readonly unknown[] = generator === undefined ? children : [generator, ...children]
+    if (!keyrings.every(isKeyring)) {
+      throw new TypeError('"generator" and "children" expected keyrings: objects with onEncrypt and onDecrypt')
     }
     this.#generator = generator
     this.#children = [...children]

@@ -78,6 +78,7 @@ function isMaterials(value: unknown): boolean {
   return (
     typeof materials?.suite === 'object' &&
     typeof materials.encryptionContext === 'object' &&
+    (materials.encryptionContext as unknown) !== null &&
     Array.isArray(materials.requiredEncryptionContextKeys)
   )
 }

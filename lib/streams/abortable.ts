@@ -2,16 +2,13 @@
 
 /** The result of `work`, or a rejection with the signal's reason as soon as it is aborted. */
 export async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  if (signal.aborted) {
-    work.catch(() => undefined)
-    signal.throwIfAborted()
-  }
   let stop: (() => void) | undefined
   const aborted = new Promise<never>((_resolve, reject) => {
     stop = (): void => {
       reject(signal.reason as Error) // whoever aborts a session gives an Error
     }
     signal.addEventListener('abort', stop, { once: true })
+    if (signal.aborted) stop()
   })
   try {
     return await Promise.race([work, aborted])

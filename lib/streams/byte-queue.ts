@@ -1,6 +1,7 @@
 /** The input of a protocol: bytes wait here, in one block that the queue owns, until the protocol takes them. */
 import { MalformedMessageError, type TruncatedMessageError } from '../errors.ts'
 import { type Reading, truncated } from '../format/reading.ts'
+import { Turns } from './turns.ts'
 
 interface Waiter {
   readonly count: number
@@ -166,6 +167,7 @@ export const SLICE_BYTES: number = 256 * 1024
 
 /** A queue that asks `pull` for bytes whenever its protocol wants more; `undefined` is the end. */
 export function pulledQueue(pull: () => Promise<Uint8Array | undefined>): ByteQueue {
+  const turns = new Turns()
   let pulling = false
   let pulled: Uint8Array = new Uint8Array(0)
   const queue = new ByteQueue(() => {
@@ -181,6 +183,7 @@ export function pulledQueue(pull: () => Promise<Uint8Array | undefined>): ByteQu
           continue
         }
         const bytes = await pull()
+        await turns.take(bytes?.length ?? 0)
         if (bytes === undefined) queue.end()
         else pulled = bytes
       }

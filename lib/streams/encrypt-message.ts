@@ -76,6 +76,7 @@ async function encryptionMaterials(
   settings: EncryptSettings,
   { signal }: Session,
 ): Promise<ReturnType<typeof checkEncryptionMaterials>> {
+  signal.throwIfAborted()
   const { commitmentPolicy, algorithmSuite, limits } = settings
   if (algorithmSuite !== undefined) checkPolicyOnEncrypt(commitmentPolicy, algorithmSuite)
   const maxPlaintextLength = settings.plaintextLength ?? settings.plaintextLengthBound

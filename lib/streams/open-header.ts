@@ -116,6 +116,7 @@ async function decryptionMaterials(
   { signal }: Session,
   disproved: readonly UnconfirmedUnwrap[],
 ): Promise<CompleteMaterials> {
+  signal.throwIfAborted()
   const materials: DecryptionMaterials = await abortable(
     materialsManager.decryptMaterials(
       {

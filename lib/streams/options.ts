@@ -27,7 +27,7 @@ interface MessageOptions extends Pick<DriverOptions, 'signal' | 'onProgress'> {
   readonly commitmentPolicy?: CommitmentPolicy
   /** At most so many encrypted data keys in a message, 1 or more; no limit unless said. */
   readonly maxEncryptedDataKeys?: number
-  /** Longest header, in bytes; 1 MiB unless said. */
+  /** Longest header, in bytes; 1 MiB unless said, at most 1 GiB. */
   readonly maxHeaderBytes?: number
   /** Longest frame, or whole non-framed content, in bytes; 64 MiB unless said, at most 1 GiB. */
   readonly maxFrameBytes?: number
@@ -94,7 +94,7 @@ export interface DecryptSettings {
 }
 
 const DEFAULT_FRAME_LENGTH = 4096
-const MAX_HEADER_BYTES = 2 ** 31 - 1
+const MAX_HEADER_BYTES = 2 ** 30
 
 /** @throws TypeError | RangeError when an option is unfit. */
 export function encryptSettings(options: EncryptOptions): EncryptSettings {

@@ -88,9 +88,9 @@ export abstract class ProtocolTransform extends Transform {
   constructor(protocol: Protocol, options: DriverOptions, refuseStrings?: string) {
     const { highWaterMark = HIGH_WATER_MARK, signal, onProgress, ...rest } = options
     super({
-      highWaterMark,
-      ...(rest.readableHighWaterMark !== undefined && { readableHighWaterMark: rest.readableHighWaterMark }),
-      ...(rest.writableHighWaterMark !== undefined && { writableHighWaterMark: rest.writableHighWaterMark }),
+      // Node lets `highWaterMark` win over the halves, so it is never passed.
+      readableHighWaterMark: rest.readableHighWaterMark ?? highWaterMark,
+      writableHighWaterMark: rest.writableHighWaterMark ?? highWaterMark,
       ...(rest.encoding !== undefined && { encoding: rest.encoding }),
       ...(rest.defaultEncoding !== undefined && { defaultEncoding: rest.defaultEncoding }),
       ...(rest.emitClose !== undefined && { emitClose: rest.emitClose }),

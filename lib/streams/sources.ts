@@ -65,7 +65,11 @@ export function openSource(source: ByteSource | string, refuseStrings?: string):
       return result.done === true ? undefined : toBytes(result.value, refuseStrings)
     },
     close: (error) => {
-      if (error !== undefined && isDestroyable(source)) source.destroy(error)
+      if (error !== undefined && isNodeStream(source)) {
+        // The error is the caller's already; before its first read a stream has nobody else to listen for it.
+        source.on('error', () => undefined)
+        source.destroy(error)
+      }
       // A source that is stuck would never return; nobody waits for it.
       Promise.resolve(iterator.return?.()).catch(() => undefined)
     },
@@ -76,14 +80,15 @@ type AnyIterator = Iterator<unknown, unknown> | AsyncIterator<unknown, unknown>
 
 function iteratorOf(source: Exclude<ByteSource, Uint8Array | ArrayBuffer>): AnyIterator {
   if (typeof source === 'object' && (source as unknown) !== null) {
+    // First, because the async iterator of a web stream that is stuck can't be told to let go.
+    if ('getReader' in source) return readerIterator(source)
     if (Symbol.asyncIterator in source) return source[Symbol.asyncIterator]()
     if (Symbol.iterator in source) return source[Symbol.iterator]()
-    if ('getReader' in source) return readerIterator(source)
   }
   throw new TypeError('expected bytes, or an iterable or stream of bytes')
 }
 
-/** For web streams that are no async iterables. */
+/** Web streams, by the one method that all of them have. */
 function readerIterator(source: ReadableStreamLike): AsyncIterator<unknown> {
   const reader = source.getReader()
   return {
@@ -102,8 +107,13 @@ function isBytes(value: unknown): value is Uint8Array | ArrayBuffer {
   return value instanceof ArrayBuffer || ArrayBuffer.isView(value)
 }
 
-function isDestroyable(value: unknown): value is { destroy(error?: Error): void } {
-  return typeof value === 'object' && value !== null && 'destroy' in value && typeof value.destroy === 'function'
+interface NodeStreamLike {
+  destroy(error?: Error): void
+  on(event: 'error', listener: () => void): void
+}
+
+function isNodeStream(value: object): value is NodeStreamLike {
+  return 'destroy' in value && typeof value.destroy === 'function' && 'on' in value && typeof value.on === 'function'
 }
 
 function toBytes(value: unknown, refuseStrings: string | undefined): Uint8Array {

@@ -1,0 +1,110 @@
+/** Where bytes come from: a file, read in large blocks, or a named pipe. */
+import { type BigIntStats, closeSync, constants, open as openDescriptor } from 'node:fs'
+import { open, stat } from 'node:fs/promises'
+import { Socket } from 'node:net'
+import type { Readable } from 'node:stream'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+
+/** A source under way. */
+export interface FileSource {
+  readonly bytes: Readable | AsyncIterable<Buffer>
+  /** What the source is; taken from the open file, not from its path. */
+  readonly stats: BigIntStats
+  /** Its length in bytes, where it says one: some files (those of /proc) have content and say 0. */
+  readonly length: number | undefined
+  close(): Promise<void>
+}
+
+/** At most so many bytes are read at once. */
+const BLOCK_BYTES = 512 * 1024
+
+/**
+ * Opens a file, a device or a named pipe for reading.
+ *
+ * @throws what the file system says; `EISDIR` for a folder.
+ */
+export async function openFileSource(path: string): Promise<FileSource> {
+  const found = await stat(path, { bigint: true })
+  if (found.isDirectory()) throw folderError(path)
+  if (found.isFIFO()) return openPipeSource(path, found)
+  const handle = await open(path, 'r')
+  try {
+    const stats = await handle.stat({ bigint: true })
+    if (stats.isDirectory()) throw folderError(path)
+    return { bytes: blocksOf(handle), stats, length: lengthOf(stats), close: () => handle.close() }
+  } catch (error) {
+    await handle.close()
+    throw error
+  }
+}
+
+/** The length that an open file says it has. */
+export function lengthOf(stats: BigIntStats): number | undefined {
+  return stats.isFile() && stats.size > 0n ? Number(stats.size) : undefined
+}
+
+/** What can be read: a `FileHandle`, or something that looks like one. */
+export interface Readers {
+  read(buffer: Buffer, offset: number, length: number, position: null): Promise<{ readonly bytesRead: number }>
+}
+
+/**
+ * The blocks of a file. The next one is read while the last is worked on, into one of two buffers that are used again:
+ * a block may not be looked at after the next was asked for.
+ */
+export async function* blocksOf(handle: Readers): AsyncGenerator<Buffer, void> {
+  let [free, taken] = [Buffer.allocUnsafeSlow(BLOCK_BYTES), Buffer.allocUnsafeSlow(BLOCK_BYTES)]
+  let reading = handle.read(taken, 0, BLOCK_BYTES, null)
+  for (;;) {
+    const { bytesRead } = await reading
+    if (bytesRead === 0) return
+    reading = handle.read(free, 0, BLOCK_BYTES, null)
+    // Whoever stops reading early never looks at this one.
+    reading.catch(() => undefined)
+    yield taken.subarray(0, bytesRead)
+    ;[free, taken] = [taken, free]
+  }
+}
+
+/**
+ * A named pipe. Opened without waiting for its writer and read by the event loop: a thread that waits in the kernel
+ * could not be called back, and would keep the process from ending.
+ */
+async function openPipeSource(path: string, stats: BigIntStats): Promise<FileSource> {
+  const descriptor = await promisify(openDescriptor)(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  const socket = pipeSocket(descriptor, 'readable')
+  return {
+    bytes: socket,
+    stats,
+    length: undefined,
+    close: () => {
+      socket.destroy()
+      return Promise.resolve()
+    },
+  }
+}
+
+/** A stream over the descriptor of a pipe, which is the stream's to close from then on. */
+export function pipeSocket(descriptor: number, direction: 'readable' | 'writable'): Socket {
+  try {
+    return new Socket({ fd: descriptor, readable: direction === 'readable', writable: direction === 'writable' })
+  } catch (error) {
+    closeSync(descriptor)
+    throw error
+  }
+}
+
+/** The error for a folder where a file is expected, like the file system's own. */
+export function folderError(path: string): NodeJS.ErrnoException {
+  return Object.assign(new Error(`EISDIR: ${JSON.stringify(path)} is a folder, not a file`), { code: 'EISDIR', path })
+}
+
+/** @throws TypeError when it is no path. */
+export function pathOf(name: 'from' | 'to', path: string | URL): string {
+  if (path instanceof URL) return fileURLToPath(path)
+  if (typeof path !== 'string' || path === '' || path.includes('\0')) {
+    throw new TypeError(`"${name}" expected a path, or the URL of a file`)
+  }
+  return path
+}

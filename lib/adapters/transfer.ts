@@ -1,0 +1,85 @@
+/** From a source through a message's stream into a target, with nothing left behind on failure. */
+import { pipeline } from 'node:stream/promises'
+import { ChangedError, LengthError } from '../errors.ts'
+import type { MessageHeader } from '../format/message-header.ts'
+import { abortError } from '../streams/abortable.ts'
+import { DecryptStream } from '../streams/decrypt-stream.ts'
+import { EncryptStream } from '../streams/encrypt-stream.ts'
+import type { DecryptOptions, EncryptOptions } from '../streams/options.ts'
+import type { MessageStats, ProtocolTransform } from '../streams/protocol-transform.ts'
+import type { FileSource } from './file-source.ts'
+import type { FileTarget } from './file-target.ts'
+
+/** What came of a file. */
+export interface FileResult {
+  /** The message's header; of a decryption, authenticated. */
+  readonly header: MessageHeader
+  /** Bytes read, bytes written, frames. */
+  readonly stats: MessageStats
+}
+
+/** Says for a chunk written to a stream only when it was worked on: the blocks of a file are used again. */
+const ONE_BLOCK_AT_A_TIME = { writableHighWaterMark: 1 } as const
+
+/** Encrypts a source into a target, and ends the target. A file that grows or shrinks meanwhile is a `ChangedError`. */
+export async function encryptTransfer(
+  source: FileSource,
+  target: FileTarget,
+  { signal, ...options }: EncryptOptions,
+): Promise<FileResult> {
+  const length = lengthToSay(source, options)
+  try {
+    return await transfer(source, target, signal, () => {
+      const said = length === undefined ? {} : { plaintextLength: length }
+      return new EncryptStream({ ...options, ...said, ...ONE_BLOCK_AT_A_TIME })
+    })
+  } catch (cause) {
+    if (length === undefined || !(cause instanceof LengthError)) throw cause
+    throw new ChangedError(
+      `the file changed while it was read: it is not the ${length} bytes long that it was when it was opened`,
+      { cause },
+    )
+  }
+}
+
+/** A length of the caller's own counts more; passing a bound of the caller's is left to be found. */
+function lengthToSay(
+  { length }: FileSource,
+  { plaintextLength, plaintextLengthBound = Infinity }: EncryptOptions,
+): number | undefined {
+  return plaintextLength !== undefined || length === undefined || length > plaintextLengthBound ? undefined : length
+}
+
+/** Decrypts a source into a target, and ends the target. What can't be taken back is written only when all verified. */
+export async function decryptTransfer(
+  source: FileSource,
+  target: FileTarget,
+  { signal, ...options }: DecryptOptions,
+): Promise<FileResult> {
+  const verifyFirst = options.verifyFirst ?? target.direct
+  return transfer(source, target, signal, () => new DecryptStream({ ...options, verifyFirst, ...ONE_BLOCK_AT_A_TIME }))
+}
+
+/** Pipes a source through a stream into a target, and ends the target either way. */
+export async function transfer(
+  source: FileSource,
+  target: FileTarget,
+  signal: AbortSignal | undefined,
+  makeStream: () => ProtocolTransform,
+): Promise<FileResult> {
+  try {
+    const stream = makeStream()
+    if (signal?.aborted === true) throw abortError(signal)
+    // The signal is the pipeline's alone: a stream that had it could fail before anyone listens.
+    await pipeline(source.bytes, stream, target.sink, signal === undefined ? {} : { signal })
+    await target.commit(signal)
+    return { header: stream.header!, stats: { ...stream.stats } }
+  } catch (error) {
+    await target.discard()
+    throw signal?.aborted === true && isAbortError(error) ? abortError(signal) : error
+  }
+}
+
+function isAbortError(error: unknown): boolean {
+  return error instanceof Error && error.name === 'AbortError'
+}

@@ -1,0 +1,78 @@
+/** `esdk decrypt`. */
+import { Command } from 'commander'
+import { asUsage } from './failure.ts'
+import { type TransferFlags, addKeyOptions, addTransferOptions, collected, pairsOf, sharedOptions } from './options.ts'
+
+interface DecryptFlags extends TransferFlags {
+  readonly unsignedOnly?: boolean
+  readonly verifyFirst?: boolean
+}
+
+const EXAMPLES = `
+To "-", plaintext is written as its frames verify, before the end of the message and its signature are seen: use it only
+when the exit code is 0, or give --verify-first. To anything else, nothing is written before everything verified.
+
+Examples:
+  $ esdk decrypt backup.tar.encrypted --key backup.jwk             writes backup.tar
+  $ esdk decrypt backup.tar.encrypted --key backup.jwk -c purpose=backup -o restored.tar
+  $ esdk decrypt - --key backup.jwk --verify-first < photos.tar.encrypted | tar x`
+
+/** The subcommand. */
+export function decryptCommand(signal: AbortSignal): Command {
+  const command = new Command('decrypt')
+    .summary('decrypt a message')
+    .description(
+      'Decrypts INPUT (a path, or "-" for stdin). OUTPUT appears when all of it is verified and written, ' +
+        'replacing what was there; after a failure it is as it was.',
+    )
+    .argument('<INPUT>', 'the message')
+    .option(
+      '-o, --output <OUTPUT>',
+      'path or "-" (default: INPUT without .encrypted, else with .decrypted; "-" for "-")',
+    )
+  addKeyOptions(command)
+    .addOption(
+      collected(
+        '-c, --encryption-context <NAME[=VALUE]>',
+        'a pair that it was encrypted with, or a name that it must hold; repeatable',
+      ),
+    )
+    .option('--unsigned-only', 'refuse signed messages')
+    .option('--verify-first', 'write nothing before everything verified, even to "-"')
+  return addTransferOptions(command)
+    .addHelpText('after', EXAMPLES)
+    .action(async (input: string, flags: DecryptFlags) => {
+      await run(input, flags, signal)
+    })
+}
+
+async function run(input: string, flags: DecryptFlags, signal: AbortSignal): Promise<void> {
+  const { pairs, names } = pairsOf(flags.encryptionContext)
+  // Loaded here, so that help and mistakes are quick.
+  const [{ runTransfer }, { decryptTransfer }, { keyringOf }, { decryptSettings }, { STANDARD_STREAM, defaultOutput }] =
+    await Promise.all([
+      import('./run-transfer.ts'),
+      import('../adapters/transfer.ts'),
+      import('./keys.ts'),
+      import('../streams/options.ts'),
+      import('./location.ts'),
+    ])
+  const { unsignedOnly, verifyFirst } = flags
+  const streaming = (flags.output ?? defaultOutput('decrypt', input)) === STANDARD_STREAM
+  const options = {
+    ...sharedOptions(flags),
+    keyring: await keyringOf(flags, signal),
+    encryptionContext: pairs,
+    requiredEncryptionContextKeys: names,
+    ...(unsignedOnly !== undefined && { unsignedOnly }),
+    ...((verifyFirst !== undefined || streaming) && { verifyFirst: verifyFirst ?? false }),
+  }
+  asUsage(() => decryptSettings(options))
+  await runTransfer({
+    mode: 'decrypt',
+    input,
+    flags,
+    signal,
+    work: (source, target, work) => decryptTransfer(source, target, { ...options, ...work }),
+  })
+}

@@ -1,0 +1,101 @@
+#!/usr/bin/env node
+/** The command `esdk`: reads its arguments, listens to signals, and ends with the exit code that fits. */
+import { readFileSync } from 'node:fs'
+import { Command, CommanderError } from 'commander'
+import { decryptCommand } from './decrypt.ts'
+import { encryptCommand } from './encrypt.ts'
+import { EXIT, OutputClosed, describeFailure, exitCodeOf } from './failure.ts'
+import { inspectCommand } from './inspect.ts'
+import { keygenCommand } from './keygen.ts'
+
+const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const
+const PATIENCE_MS = 1000
+
+/** Why everything is stopped. */
+class Interruption extends Error {
+  readonly signal: keyof typeof SIGNALS
+
+  constructor(signal: keyof typeof SIGNALS) {
+    super(`interrupted by ${signal}`)
+    this.signal = signal
+  }
+}
+
+const EPILOGUE = `
+Exit codes: 0 done, 1 failed, 2 usage, 3 not authentic, 4 no key could wrap or unwrap a data key,
+5 refused by policy or limit, 130 and 143 interrupted.
+
+Examples:
+  $ esdk keygen backup.jwk
+  $ esdk encrypt backup.tar --key backup.jwk -c purpose=backup
+  $ esdk inspect backup.tar.encrypted
+  $ esdk decrypt backup.tar.encrypted --key backup.jwk`
+
+function program(signal: AbortSignal): Command {
+  const command = new Command('esdk')
+    .description('Encrypts and decrypts files in the message format of the AWS Encryption SDK.')
+    .version(version())
+    .addHelpText('after', EPILOGUE)
+  for (const sub of [keygenCommand(), encryptCommand(signal), decryptCommand(signal), inspectCommand(signal)]) {
+    command.addCommand(sub)
+  }
+  for (const each of [command, ...command.commands]) {
+    each.exitOverride().configureOutput({
+      outputError: (text, write) => {
+        write(`esdk: ${text.replace(/^error: /, '').trim()}; see "${helpOf(each)}"\n`)
+      },
+    })
+  }
+  return command
+}
+
+function helpOf(command: Command): string {
+  return command.parent === null ? 'esdk --help' : `esdk ${command.name()} --help`
+}
+
+function version(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(text) as { version: string }).version // our own file
+}
+
+/**
+ * The first signal stops the work and cleans up. Others with it are copies of the same one (a terminal's, and npm's);
+ * one that comes later ends the process at once, as if nobody listened.
+ */
+function abortOnSignals(controller: AbortController): void {
+  const names = Object.keys(SIGNALS) as (keyof typeof SIGNALS)[] // the keys of a constant
+  const stopListening = (): void => {
+    for (const name of names) process.removeAllListeners(name)
+  }
+  for (const name of names) {
+    process.on(name, () => {
+      if (controller.signal.aborted) return
+      controller.abort(new Interruption(name))
+      setTimeout(stopListening, PATIENCE_MS).unref()
+    })
+  }
+}
+
+function exitCodeFor(error: unknown, signal: AbortSignal): number {
+  if (signal.aborted && signal.reason instanceof Interruption) return SIGNALS[signal.reason.signal]
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage
+  if (error instanceof OutputClosed) return EXIT.done
+  process.stderr.write(`esdk: ${describeFailure(error)}\n`)
+  return exitCodeOf(error)
+}
+
+async function main(): Promise<number> {
+  const controller = new AbortController()
+  abortOnSignals(controller)
+  // A reader of stderr or stdout that goes away is told to whoever writes.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
+  try {
+    await program(controller.signal).parseAsync()
+    return EXIT.done
+  } catch (error) {
+    return exitCodeFor(error, controller.signal)
+  }
+}
+
+// A pipe that nobody reads, or one that nobody writes to, would keep the process otherwise.
+void main().then((code) => process.exit(code))

@@ -1,0 +1,43 @@
+/** `--metadata-output`: a file that records are appended to. */
+import { type FileHandle, open, unlink } from 'node:fs/promises'
+import type { BigIntStats } from 'node:fs'
+import { codeOf } from './failure.ts'
+
+/** A metadata file under way: opened before the work, so that the work is not done in vain. */
+export class MetadataFile {
+  readonly #path: string
+  readonly #handle: FileHandle
+  readonly #created: boolean
+
+  private constructor(path: string, handle: FileHandle, created: boolean) {
+    this.#path = path
+    this.#handle = handle
+    this.#created = created
+  }
+
+  /** Opens the file, or makes it with mode 0600. */
+  static async open(path: string): Promise<MetadataFile> {
+    try {
+      return new MetadataFile(path, await open(path, 'ax', 0o600), true)
+    } catch (error) {
+      if (codeOf(error) !== 'EEXIST') throw error
+      return new MetadataFile(path, await open(path, 'a'), false)
+    }
+  }
+
+  async stats(): Promise<BigIntStats> {
+    return this.#handle.stat({ bigint: true })
+  }
+
+  /** Appends a record and closes the file. */
+  async finish(record: unknown): Promise<void> {
+    await this.#handle.appendFile(`${JSON.stringify(record)}\n`)
+    await this.#handle.close()
+  }
+
+  /** Closes the file, and takes it away where it was not there before. Never fails. */
+  async discard(): Promise<void> {
+    await this.#handle.close().catch(() => undefined)
+    if (this.#created) await unlink(this.#path).catch(() => undefined)
+  }
+}

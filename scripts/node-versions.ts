@@ -1,0 +1,109 @@
+/**
+ * Runs the core specs under other versions of Node, which come from npm into the checkout's cache folder, once.
+ *
+ *     node --import tsx scripts/node-versions.ts [22 24 26]
+ *
+ * One line a version; exits 1 where any of them failed.
+ */
+import { execFile } from 'node:child_process'
+import { mkdir, readdir, stat } from 'node:fs/promises'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+
+const run = promisify(execFile)
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+const CACHE = path.join(ROOT, '.cache')
+const DEFAULT_VERSIONS = ['22', '24', '26']
+const FOLDERS = ['format', 'crypto', 'materials', 'keyrings', 'streams']
+/** It measures the process's memory, which is a matter of one version's allocator; the default version runs it. */
+const LEFT_OUT = 'spec/streams/memory.spec.ts'
+const MAX_OUTPUT_BYTES = 64 * 1024 * 1024
+
+/** The path of that version's binary; installs it where it is missing. */
+async function nodeOfVersion(major: string): Promise<string> {
+  const folder = path.join(CACHE, `node-${major}`)
+  const known = await findBinary(folder, major)
+  if (known !== undefined) return known
+  await mkdir(folder, { recursive: true })
+  const install = ['install', '--prefix', folder, '--no-save', '--no-audit', '--no-fund', `node@${major}`]
+  await run('npm', install, { maxBuffer: MAX_OUTPUT_BYTES, shell: process.platform === 'win32' })
+  const installed = await findBinary(folder, major)
+  if (installed === undefined) throw new Error(`npm installed node@${major}, but there is no binary that runs`)
+  return installed
+}
+
+/** The package's own place, or where its install script (which npm may not have run) would have linked it from. */
+async function findBinary(folder: string, major: string): Promise<string | undefined> {
+  const modules = path.join(folder, 'node_modules')
+  const nested = path.join(modules, 'node', 'node_modules')
+  const candidates = [path.join(modules, 'node', 'bin', 'node')]
+  for (const parent of [modules, nested]) {
+    const names = await readdir(parent).catch(() => [])
+    for (const name of names.filter((name) => /^node-(linux|darwin|win)-/.test(name))) {
+      candidates.push(path.join(parent, name, 'bin', 'node'))
+    }
+  }
+  for (const candidate of candidates) {
+    const version = await run(candidate, ['--version']).catch(() => undefined)
+    if (version?.stdout.startsWith(`v${major}.`) === true) return candidate
+  }
+  return undefined
+}
+
+interface Outcome {
+  readonly passed: boolean
+  readonly summary: string
+  readonly output: string
+}
+
+/** Runs mocha over the core specs under one binary. */
+async function runSpecs(node: string): Promise<Outcome> {
+  const mocha = path.join(ROOT, 'node_modules', 'mocha', 'bin', 'mocha.js')
+  const specs = FOLDERS.map((folder) => `spec/${folder}/**/*.spec.ts`)
+  const { stdout: version } = await run(node, ['--version'])
+  const start = performance.now()
+  const env = { ...process.env, PATH: `${path.dirname(node)}${path.delimiter}${process.env.PATH ?? ''}` }
+  const options = { cwd: ROOT, env, maxBuffer: MAX_OUTPUT_BYTES }
+  const args = [mocha, '--reporter', 'dot', '--no-color', '--ignore', LEFT_OUT, ...specs]
+  const { output, failed } = await run(node, args, options).then(
+    ({ stdout, stderr }) => ({ output: stdout + stderr, failed: false }),
+    (error: unknown) => ({ output: outputOf(error), failed: true }),
+  )
+  const counts = ['passing', 'pending', 'failing'].flatMap((word) => {
+    const count = new RegExp(`(\\d+) ${word}`).exec(output)?.[1]
+    return count === undefined ? [] : [`${count} ${word}`]
+  })
+  const passed = !failed && Number(/(\d+) passing/.exec(output)?.[1] ?? 0) > 0
+  const seconds = ((performance.now() - start) / 1000).toFixed(0)
+  const summary = `Node ${version.trim()}: ${passed ? 'passed' : 'FAILED'}, ${counts.join(', ') || 'no tests ran'}, ${seconds} s`
+  return { passed, summary, output }
+}
+
+function outputOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const parts = ['stdout', 'stderr'].map((name) => {
+    const text: unknown = Reflect.get(error, name)
+    return typeof text === 'string' ? text : ''
+  })
+  return parts.join('') || error.message
+}
+
+async function main(): Promise<void> {
+  const versions = process.argv.length > 2 ? process.argv.slice(2) : DEFAULT_VERSIONS
+  for (const version of versions) {
+    if (!/^\d+$/.test(version)) throw new TypeError(`expected major versions of Node, got ${JSON.stringify(version)}`)
+  }
+  await stat(path.join(ROOT, 'dist', 'index.js')) // the specs import what was built
+  for (const version of versions) {
+    const { passed, summary, output } = await runSpecs(await nodeOfVersion(version))
+    if (!passed) {
+      process.exitCode = 1
+      console.error(output)
+    }
+    console.log(summary)
+  }
+}
+
+await main()

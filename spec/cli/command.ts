@@ -1,0 +1,71 @@
+/** Runs the built command as a process of its own, as a shell would. */
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+
+/** The built command. */
+export const MAIN: string = resolve(import.meta.dirname, '../../dist/cli/main.js')
+
+export interface Outcome {
+  readonly code: number | null
+  readonly stdout: Buffer
+  readonly stderr: string
+}
+
+export interface CommandOptions {
+  readonly input?: Uint8Array
+  readonly env?: Readonly<Record<string, string>>
+  readonly stdio?: SpawnOptions['stdio']
+}
+
+/** Starts `esdk` in a folder. */
+export function start(
+  folder: string,
+  args: readonly string[],
+  { env, stdio = 'pipe' }: CommandOptions = {},
+): ChildProcess {
+  return spawn(process.execPath, [MAIN, ...args], { cwd: folder, stdio, env: { ...process.env, ...env } })
+}
+
+/** Runs `esdk` in a folder to its end. */
+export async function esdk(folder: string, args: readonly string[], options: CommandOptions = {}): Promise<Outcome> {
+  const child = start(folder, args, options)
+  child.stdin?.on('error', () => undefined) // a command that fails need not read its input
+  child.stdin?.end(options.input)
+  return outcome(child)
+}
+
+/** Waits for a command to end. */
+export async function outcome(child: ChildProcess): Promise<Outcome> {
+  const stdout: Buffer[] = []
+  const stderr: Buffer[] = []
+  child.stdout?.on('data', (bytes: Buffer) => stdout.push(bytes))
+  child.stderr?.on('data', (bytes: Buffer) => stderr.push(bytes))
+  const [code] = (await once(child, 'close')) as [number | null]
+  return { code, stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr).toString('utf8') }
+}
+
+/** A temporary folder for each test of a suite. */
+export function temporaryFolder(): {
+  readonly path: string
+  readonly of: (name: string) => string
+  readonly names: () => Promise<string[]>
+} {
+  const folder = {
+    path: '',
+    of: (name: string) => join(folder.path, name),
+    names: async () => (await readdir(folder.path)).sort(),
+  }
+  beforeEach(async () => {
+    folder.path = await mkdtemp(join(tmpdir(), 'esdk-cli-'))
+  })
+  afterEach(() => rm(folder.path, { recursive: true }))
+  return folder
+}
+
+/** Key files of all kinds are of this key, under this name. */
+export const AES_KEY = Buffer.from('000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f', 'hex')
+export const AES_JWK: string = JSON.stringify({ kty: 'oct', kid: 'k', k: AES_KEY.toString('base64url') })
+export const OTHER_JWK: string = JSON.stringify({ kty: 'oct', kid: 'k', k: Buffer.alloc(32, 7).toString('base64url') })
