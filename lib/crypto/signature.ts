@@ -1,10 +1,7 @@
 /** Signatures over whole messages: framework/algorithm-suites.md "Signature Algorithm", data-format/message-footer.md. */
 import { type Hash, type KeyObject, type Verify, createHash, createVerify, generateKeyPairSync } from 'node:crypto'
-import { p256, p384 } from '@noble/curves/nist.js'
 import type { SignatureAlgorithm } from '../format/algorithm-suite.ts'
 import { compressPoint, decompressPoint } from './ec-point.ts'
-
-const CURVES = { 'P-256': p256, 'P-384': p384 } as const
 
 /** A fresh key pair for one message; the public key is in the form that the encryption context stores. */
 export function generateSigningKey({ curve }: SignatureAlgorithm): { signingKey: KeyObject; publicKey: string } {
@@ -39,14 +36,22 @@ export class MessageSigner {
   }
 
   /** The DER signature over all bytes so far: 71 bytes on P-256, 103 on P-384. Ends the signer. */
-  sign(): Buffer {
+  async sign(): Promise<Buffer> {
     return signDigest(this.#algorithm, this.#signingKey, this.#hash.digest())
   }
 }
 
-/** A DER signature of exactly the algorithm's length. Of s and n - s, both valid, one usually has it; else signs again. */
-export function signDigest(algorithm: SignatureAlgorithm, signingKey: KeyObject, digest: Buffer): Buffer {
-  const curve = CURVES[algorithm.curve]
+/**
+ * A DER signature of exactly the algorithm's length. Of s and n - s, both valid, one usually has it; else signs again.
+ * The curves are loaded when the first message is signed: most programs never need them.
+ */
+export async function signDigest(
+  algorithm: SignatureAlgorithm,
+  signingKey: KeyObject,
+  digest: Buffer,
+): Promise<Buffer> {
+  const { p256, p384 } = await import('@noble/curves/nist.js')
+  const curve = algorithm.curve === 'P-256' ? p256 : p384
   const { d } = signingKey.export({ format: 'jwk' })
   if (d === undefined) throw new TypeError('expected a private key on an elliptic curve')
   const secret = Buffer.from(d, 'base64url')

@@ -49,7 +49,7 @@ export async function* encryptMessage(
   session.stats.frames += 1
   signer?.update(final)
   yield final
-  if (signer !== undefined) yield encodeMessageFooter(signer.sign())
+  if (signer !== undefined) yield encodeMessageFooter(await signer.sign())
 }
 
 function limitPlaintext(input: ByteQueue, { plaintextLength, plaintextLengthBound }: EncryptSettings): void {

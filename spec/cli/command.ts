@@ -66,6 +66,6 @@ export function temporaryFolder(): {
 }
 
 /** Key files of all kinds are of this key, under this name. */
-export const AES_KEY = Buffer.from('000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f', 'hex')
+export const AES_KEY: Buffer = Buffer.from('000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f', 'hex')
 export const AES_JWK: string = JSON.stringify({ kty: 'oct', kid: 'k', k: AES_KEY.toString('base64url') })
 export const OTHER_JWK: string = JSON.stringify({ kty: 'oct', kid: 'k', k: Buffer.alloc(32, 7).toString('base64url') })

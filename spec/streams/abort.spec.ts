@@ -18,6 +18,7 @@ import {
   decrypt,
   encrypt,
 } from 'esdk-streams'
+import { ProtocolTransform } from '#lib/streams/protocol-transform'
 import { aesKeyring } from '../arbitraries.ts'
 
 const keyring = aesKeyring()
@@ -469,6 +470,55 @@ describe('abort', () => {
       await assert.rejects(decrypt(source, { keyring }), { code: 'ERR_ESDK_MALFORMED' })
       const [error] = (await failed) as [NodeJS.ErrnoException] // what 'error' is emitted with
       assert.equal(error.code, 'ERR_ESDK_MALFORMED')
+    })
+  })
+
+  describe('a stream that is destroyed', () => {
+    /** Yields without end, or waits for input without end; tells when its `finally` ran. */
+    class Probe extends ProtocolTransform {
+      constructor(waitsFor: 'reader' | 'input', onLeft: () => void) {
+        super(async function* (input) {
+          try {
+            for (;;) {
+              if (waitsFor === 'input') await input.need(1000)
+              yield Buffer.alloc(100_000)
+            }
+          } finally {
+            onLeft()
+          }
+        }, {})
+      }
+    }
+
+    for (const waitsFor of ['reader', 'input'] as const) {
+      it(`lets its protocol clean up, which waits for ${waitsFor === 'reader' ? 'the reader' : 'input'}`, async () => {
+        const events: string[] = []
+        const probe = new Probe(waitsFor, () => events.push('left'))
+        probe.write(Buffer.alloc(1))
+        await wait(2)
+        assert.deepEqual(events, [])
+        probe.destroy()
+        await wait(5)
+        assert.deepEqual(events, ['left'])
+      })
+    }
+
+    it('tells whoever waits for a write', async () => {
+      for (const direction of DIRECTIONS) {
+        const stream = streamOf(direction, { keyring: waitingKeyring('never').keyring })
+        stream.on('error', () => undefined)
+        const reason = new Error('the reason')
+        const outcomes = [1, 2, 3].map(
+          () =>
+            new Promise((resolve) => {
+              stream.write(inputOf(direction), resolve)
+            }),
+        )
+        await wait(2)
+        stream.destroy(reason)
+        // A decryption has taken the first by then, to read the header from it.
+        assert.deepEqual((await Promise.all(outcomes)).slice(1), [reason, reason])
+      }
     })
   })
 
