@@ -99,7 +99,9 @@ export abstract class ProtocolTransform extends Transform {
     this.#protocol = protocol
     this.#refuseStrings = refuseStrings
     this.#onProgress = onProgress
-    if (signal !== undefined) addAbortSignal(signal, this)
+    // A moment later, so that whoever makes the stream can listen first: a pipeline refuses a stream that has failed already.
+    if (signal?.aborted === true) queueMicrotask(() => addAbortSignal(signal, this))
+    else if (signal !== undefined) addAbortSignal(signal, this)
   }
 
   override _transform(chunk: Buffer | string, _encoding: BufferEncoding, callback: TransformCallback): void {
