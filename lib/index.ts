@@ -10,6 +10,14 @@ export type { ByteSource } from './streams/sources.ts'
 export { RawAesKeyring, type RawAesKeyringOptions } from './keyrings/raw-aes-keyring.ts'
 export { RawRsaKeyring, type RawRsaKeyringOptions, type RsaPadding } from './keyrings/raw-rsa-keyring.ts'
 export { MultiKeyring, type MultiKeyringOptions } from './keyrings/multi-keyring.ts'
+export { MasterKeyProvider, type MasterKeyId } from './keyrings/master-keys/master-key-provider.ts'
+export { RawMasterKeyProvider } from './keyrings/master-keys/raw-master-key-provider.ts'
+export {
+  type WrappingAlgorithm,
+  WrappingKey,
+  type WrappingKeyOptions,
+  type WrappingKeyType,
+} from './keyrings/master-keys/wrapping-key.ts'
 export type { CallOptions, Keyring } from './materials/keyring.ts'
 export type { DecryptionMaterials, EncryptionMaterials, UnconfirmedUnwrap } from './materials/materials.ts'
 export type {

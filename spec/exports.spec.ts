@@ -17,6 +17,8 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
     'LengthError',
     'LimitError',
     'MalformedMessageError',
+
+    'MasterKeyProvider',
     'MultiKeyring',
     'PolicyError',
     'RawAesKeyring',

@@ -10,13 +10,14 @@ import { IV_BYTES, TAG_BYTES } from '../format/header-authentication.ts'
 import type { CallOptions, Keyring } from '../materials/keyring.ts'
 import type { DecryptionMaterials, EncryptionMaterials } from '../materials/materials.ts'
 import { addEncryptedDataKey } from './data-key.ts'
-import { checkKeyName } from './key-name.ts'
+import { keyNameBytes } from './key-name.ts'
 
 /** A local AES key and the name that messages know it by. */
 export interface RawAesKeyringOptions {
   /** Who manages the key: the provider id of its encrypted data keys. May not begin with `aws-kms`. */
   readonly keyNamespace: string
-  readonly keyName: string
+  /** Text; or bytes, for keys that other SDKs know by a name that is no text. */
+  readonly keyName: string | Uint8Array
   /** 16, 24 or 32 bytes, copied; or a secret `KeyObject` of that size. */
   readonly wrappingKey: Uint8Array | KeyObject
   /**
@@ -42,9 +43,8 @@ export class RawAesKeyring implements Keyring {
   readonly #allowLocaleSortedContext: boolean
 
   constructor({ keyNamespace, keyName, wrappingKey, allowLocaleSortedContext = false }: RawAesKeyringOptions) {
-    checkKeyName(keyNamespace, keyName)
     this.#keyNamespace = keyNamespace
-    this.#keyName = Buffer.from(keyName, 'utf8')
+    this.#keyName = keyNameBytes(keyNamespace, keyName)
     this.#wrappingKey = aesKey(wrappingKey)
     this.#allowLocaleSortedContext = allowLocaleSortedContext
   }

@@ -15,7 +15,7 @@ import type { EncryptedDataKey } from '../format/encrypted-data-key.ts'
 import type { CallOptions, Keyring } from '../materials/keyring.ts'
 import type { DecryptionMaterials, EncryptionMaterials } from '../materials/materials.ts'
 import { addEncryptedDataKey } from './data-key.ts'
-import { checkKeyName } from './key-name.ts'
+import { keyNameBytes } from './key-name.ts'
 
 /** How data keys are padded: OAEP (with MGF1 of the same hash) or PKCS #1 v1.5. */
 export type RsaPadding = 'pkcs1' | 'oaep-sha1' | 'oaep-sha256' | 'oaep-sha384' | 'oaep-sha512'
@@ -24,7 +24,8 @@ export type RsaPadding = 'pkcs1' | 'oaep-sha1' | 'oaep-sha256' | 'oaep-sha384' |
 export interface RawRsaKeyringOptions {
   /** Who manages the key: the provider id of its encrypted data keys. May not begin with `aws-kms`. */
   readonly keyNamespace: string
-  readonly keyName: string
+  /** Text; or bytes, for keys that other SDKs know by a name that is no text. */
+  readonly keyName: string | Uint8Array
   /** PEM or `KeyObject`. Needed to encrypt; never derived from the private key. */
   readonly publicKey?: string | Buffer | KeyObject
   /** PEM or `KeyObject`. Needed to decrypt. */
@@ -58,7 +59,6 @@ export class RawRsaKeyring implements Keyring {
   readonly #padding: RsaPadding
 
   constructor({ keyNamespace, keyName, publicKey, privateKey, padding }: RawRsaKeyringOptions) {
-    checkKeyName(keyNamespace, keyName)
     if (!Object.hasOwn(PADDINGS, padding)) {
       throw new TypeError(
         `"padding" expected one of ${Object.keys(PADDINGS).join(', ')}, got ${JSON.stringify(padding)}`,
@@ -68,7 +68,7 @@ export class RawRsaKeyring implements Keyring {
       throw new TypeError('a raw RSA keyring needs a "publicKey", a "privateKey" or both')
     }
     this.#keyNamespace = keyNamespace
-    this.#keyName = Buffer.from(keyName, 'utf8')
+    this.#keyName = keyNameBytes(keyNamespace, keyName)
     this.#publicKey = publicKey === undefined ? undefined : rsaKey('publicKey', 'public', publicKey)
     this.#privateKey = privateKey === undefined ? undefined : rsaKey('privateKey', 'private', privateKey)
     this.#padding = padding

@@ -20,8 +20,10 @@ import type { Keyring } from '../materials/keyring.ts'
 import type { DriverOptions } from './protocol-transform.ts'
 
 interface MessageOptions extends Pick<DriverOptions, 'signal' | 'onProgress'> {
-  /** Who wraps or unwraps the data key. Exactly one of `keyring` and `materialsManager`. */
+  /** Who wraps or unwraps the data key. Exactly one of `keyring`, `keyProvider` and `materialsManager`. */
   readonly keyring?: Keyring
+  /** A master key provider. */
+  readonly keyProvider?: Keyring
   readonly materialsManager?: CryptographicMaterialsManager
   /** `'require-encrypt-require-decrypt'` unless said. */
   readonly commitmentPolicy?: CommitmentPolicy
@@ -179,20 +181,22 @@ function sharedSettings(options: EncryptOptions | DecryptOptions): SharedSetting
   }
 }
 
-function chosenManager({ keyring, materialsManager }: MessageOptions): CryptographicMaterialsManager {
-  if ((keyring === undefined) === (materialsManager === undefined)) {
-    throw new TypeError('expected exactly one of "keyring" and "materialsManager"')
-  }
+function chosenManager({ keyring, keyProvider, materialsManager }: MessageOptions): CryptographicMaterialsManager {
+  const given = [keyring, keyProvider, materialsManager].filter((option) => option !== undefined)
+  if (given.length !== 1) throw new TypeError('expected exactly one of "keyring", "keyProvider" and "materialsManager"')
   if (materialsManager !== undefined) {
     if (!hasMethods(materialsManager, 'getEncryptionMaterials', 'decryptMaterials')) {
       throw new TypeError('"materialsManager" expected an object with getEncryptionMaterials and decryptMaterials')
     }
     return materialsManager
   }
-  if (!hasMethods(keyring, 'onEncrypt', 'onDecrypt')) {
-    throw new TypeError('"keyring" expected an object with onEncrypt and onDecrypt')
+  const keys = keyring ?? keyProvider
+  if (!hasMethods(keys, 'onEncrypt', 'onDecrypt')) {
+    const expected =
+      keyring === undefined ? '"keyProvider" expected a master key provider' : '"keyring" expected a keyring'
+    throw new TypeError(`${expected}: an object with onEncrypt and onDecrypt`)
   }
-  return new DefaultCryptographicMaterialsManager(keyring)
+  return new DefaultCryptographicMaterialsManager(keys)
 }
 
 function hasMethods<T>(value: T | undefined, ...names: (keyof T)[]): value is T {

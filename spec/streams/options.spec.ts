@@ -7,9 +7,11 @@ const keyring = new RawAesKeyring({ keyNamespace: 'spec', keyName: 'key', wrappi
 
 // What a compiler would refuse, as plain JavaScript can give it.
 const BOTH: readonly [options: object, error: RegExp][] = [
-  [{}, /exactly one of "keyring" and "materialsManager"/],
+  [{}, /exactly one of "keyring", "keyProvider" and "materialsManager"/],
   [{ keyring, materialsManager: {} }, /exactly one of/],
-  [{ keyring: {} }, /"keyring" expected an object with onEncrypt and onDecrypt/],
+  [{ keyring, keyProvider: keyring }, /exactly one of/],
+  [{ keyProvider: {} }, /"keyProvider" expected a master key provider/],
+  [{ keyring: {} }, /"keyring" expected a keyring: an object with onEncrypt and onDecrypt/],
   [{ keyring: { onEncrypt() {}, onDecrypt: 1 } }, /"keyring" expected/],
   [{ materialsManager: { decryptMaterials() {} } }, /"materialsManager" expected/],
   [{ keyring, commitmentPolicy: 'forbid' }, /"commitmentPolicy" expected one of/],
