@@ -183,7 +183,7 @@ export function pulledQueue(pull: () => Promise<Uint8Array | undefined>): ByteQu
           continue
         }
         const bytes = await pull()
-        await turns.take(bytes?.length ?? 0)
+        if (turns.due(bytes?.length ?? 0)) await turns.turn()
         if (bytes === undefined) queue.end()
         else pulled = bytes
       }

@@ -89,7 +89,7 @@ async function collect(
       parts.push(chunk)
       stats.bytesIn = input.received
       stats.bytesOut += chunk.length
-      await turns.take(chunk.length)
+      if (turns.due(chunk.length)) await turns.turn()
     }
     stats.bytesIn = input.received
     onProgress?.(stats)

@@ -173,7 +173,7 @@ export abstract class ProtocolTransform extends Transform {
         this.stats.bytesOut += chunk.length
         if (!this.push(chunk)) await this.#readAgain()
         this.#reportProgress()
-        await turns.take(chunk.length)
+        if (turns.due(chunk.length)) await turns.turn()
       }
       this.#reportProgress(true)
       this.#flushed?.()

@@ -9,10 +9,14 @@ export class Turns {
   #bytes = 0
   #since: number = performance.now()
 
-  /** Notes `bytes` of work done, and waits for a turn of the event loop when it is due. */
-  async take(bytes: number): Promise<void> {
+  /** Notes `bytes` of work done; true when the event loop is due a turn. */
+  due(bytes: number): boolean {
     this.#bytes += bytes
-    if (this.#bytes < TURN_BYTES && performance.now() - this.#since < TURN_MS) return
+    return this.#bytes >= TURN_BYTES || performance.now() - this.#since >= TURN_MS
+  }
+
+  /** Lets the event loop run. */
+  async turn(): Promise<void> {
     await setImmediate()
     this.#bytes = 0
     this.#since = performance.now()

@@ -26,7 +26,7 @@ export async function* decryptVerifiedMessage(
     const turns = new Turns()
     const quiet: Session = { ...session, stats: { bytesIn: 0, bytesOut: 0, frames: 0 }, onHeader: () => undefined }
     for await (const verified of decryptMessage(kept, { ...settings, materialsManager: keeper }, quiet)) {
-      await turns.take(verified.length)
+      if (turns.due(verified.length)) await turns.turn()
     }
     yield* decryptMessage(
       pulledQueue(() => spool.read()),

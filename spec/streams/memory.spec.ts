@@ -317,12 +317,13 @@ describe('memory and time', () => {
 
     it('a header does not keep the memory that it was read from', async () => {
       const before = await liveBuffers()
+      const pool = Math.max(16 * 1024, Buffer.poolSize + 1024) // small buffers lie in Node's own
       const headers: readonly MessageHeader[] = (await opened()).map(({ header }) => header!)
       const kept = (await liveBuffers()) - before
       assert.ok(kept < (KEPT * MIB) / 8, `${KEPT} headers keep ${kept} bytes`)
       for (const { messageId, encryptedDataKeys } of headers) {
         const fields = encryptedDataKeys.flatMap((key) => [key.keyProviderInfo, key.ciphertext])
-        for (const field of [messageId, ...fields]) assert.ok(field.buffer.byteLength <= 16 * 1024)
+        for (const field of [messageId, ...fields]) assert.ok(field.buffer.byteLength <= pool)
       }
     })
 
