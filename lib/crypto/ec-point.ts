@@ -1,10 +1,15 @@
 /** Compressed points of elliptic curves (SEC 1, 2.3.3): the form in which messages store public keys. */
 import { ECDH, type KeyObject, createPublicKey } from 'node:crypto'
-import type { SignatureAlgorithm } from '../format/algorithm-suite.ts'
 
-const OPENSSL_NAMES = { 'P-256': 'prime256v1', 'P-384': 'secp384r1' } as const
+const OPENSSL_NAMES = { 'P-256': 'prime256v1', 'P-384': 'secp384r1', 'P-521': 'secp521r1' } as const
 
-/** The compressed point of a public (or private) key on P-256 or P-384. */
+/** A curve, and how long its points are in that form. */
+export interface PointFormat {
+  readonly curve: keyof typeof OPENSSL_NAMES
+  readonly compressedPointBytes: number
+}
+
+/** The compressed point of a public (or private) key on P-256, P-384 or P-521. */
 export function compressPoint(key: KeyObject): Buffer {
   const { x, y } = key.export({ format: 'jwk' })
   if (x === undefined || y === undefined) throw new TypeError('expected a key on an elliptic curve')
@@ -13,10 +18,7 @@ export function compressPoint(key: KeyObject): Buffer {
 }
 
 /** The public key of a compressed point, or `undefined` where the bytes are no point of that curve in that form. */
-export function decompressPoint(
-  { curve, compressedPointBytes }: SignatureAlgorithm,
-  point: Buffer,
-): KeyObject | undefined {
+export function decompressPoint({ curve, compressedPointBytes }: PointFormat, point: Buffer): KeyObject | undefined {
   if (point.length !== compressedPointBytes || (point[0] !== 2 && point[0] !== 3)) return undefined
   try {
     const name = OPENSSL_NAMES[curve]

@@ -554,16 +554,21 @@ const refusingKeyring: Keyring = {
   onDecrypt: () => Promise.reject(new Error('unused')),
 }
 
-/** Asserts that a message is refused with a code and that no keyring was asked. */
-async function assertNotAsked(message: Buffer, options: DecryptOptions, code: ErrorCode): Promise<void> {
+/** Asserts that a message is refused with a code and that no manager, and so no keyring, was asked. */
+async function assertNotAsked(
+  message: Buffer,
+  { keyring, ...options }: DecryptOptions,
+  code: ErrorCode,
+): Promise<void> {
+  assert.ok(keyring !== undefined)
   let asked = false
-  const keyring: Keyring = {
-    ...refusingKeyring,
-    onDecrypt: () => {
+  const materialsManager: CryptographicMaterialsManager = {
+    getEncryptionMaterials: () => Promise.reject(new Error('unused')),
+    decryptMaterials: () => {
       asked = true
       return Promise.reject(new Error('asked'))
     },
   }
-  await assert.rejects(decrypt(message, { ...options, keyring }), { code })
+  await assert.rejects(decrypt(message, { ...options, materialsManager }), { code })
   assert.equal(asked, false)
 }
