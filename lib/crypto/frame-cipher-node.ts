@@ -6,9 +6,10 @@ import {
   type NonFramedStart,
   REGULAR_FRAME,
   writeFinalFrameStart,
+  writeFrameIv,
   writeRegularFrameStart,
 } from '../format/frame.ts'
-import { IV_BYTES } from '../format/header-authentication.ts'
+import { IV_BYTES, TAG_BYTES } from '../format/header-authentication.ts'
 import { AeadKey, type Sealed } from './aead.ts'
 import {
   type FrameCipher,
@@ -30,6 +31,7 @@ export class NodeFrameCipher implements FrameCipher {
   readonly #messageId: Buffer
   readonly #frameLength: number
   readonly #regularAad: Buffer
+  readonly #iv: Buffer = Buffer.alloc(IV_BYTES)
   readonly #counter: SequenceCounter
 
   constructor(
@@ -61,8 +63,7 @@ export class NodeFrameCipher implements FrameCipher {
       const start = index * size
       const content = start + REGULAR_FRAME.contentOffset
       writeRegularFrameStart(frames, start, first + index)
-      const iv = frames.subarray(content - IV_BYTES, content)
-      const { ciphertext, tag } = this.#sealOne(plaintext, index, first + index, iv)
+      const { ciphertext, tag } = this.#sealOne(plaintext, index, first + index)
       ciphertext.copy(frames, content)
       tag.copy(frames, content + this.#frameLength)
     }
@@ -76,8 +77,7 @@ export class NodeFrameCipher implements FrameCipher {
     for (let index = 0; index < count; index++) {
       const head = Buffer.allocUnsafe(contentOffset + EDGE_BYTES)
       writeRegularFrameStart(head, 0, first + index)
-      const iv = head.subarray(contentOffset - IV_BYTES, contentOffset)
-      const { ciphertext, tag } = this.#sealOne(plaintext, index, first + index, iv)
+      const { ciphertext, tag } = this.#sealOne(plaintext, index, first + index)
       ciphertext.copy(head, contentOffset)
       const tail = Buffer.concat([ciphertext.subarray(-EDGE_BYTES), tag])
       pieces.push(head, ciphertext.subarray(EDGE_BYTES, -EDGE_BYTES), tail)
@@ -85,10 +85,11 @@ export class NodeFrameCipher implements FrameCipher {
     return pieces
   }
 
-  #sealOne(plaintext: Buffer, index: number, number: number, iv: Buffer): Sealed {
+  #sealOne(plaintext: Buffer, index: number, number: number): Sealed {
     setBodyAadNumber(this.#regularAad, number)
+    writeFrameIv(this.#iv, 0, number)
     const from = index * this.#frameLength
-    return this.#key.seal(iv, this.#regularAad, plaintext.subarray(from, from + this.#frameLength))
+    return this.#key.seal(this.#iv, this.#regularAad, plaintext.subarray(from, from + this.#frameLength))
   }
 
   sealFinal(plaintext: Buffer): Buffer {
@@ -112,12 +113,11 @@ export class NodeFrameCipher implements FrameCipher {
       const count = frames.length / size
       if (!Number.isInteger(count)) throw new TypeError('not a whole number of frames')
       const first = this.#counter.regular(count)
-      if (count === 1) return this.#openOne(frames, first)
+      if (count === 1) return this.#openOne(frames, 0, first)
       const plaintext = Buffer.allocUnsafe(count * this.#frameLength)
       try {
         for (let index = 0; index < count; index++) {
-          const frame = frames.subarray(index * size, (index + 1) * size)
-          this.#openOne(frame, first + index).copy(plaintext, index * this.#frameLength)
+          this.#openOne(frames, index * size, first + index).copy(plaintext, index * this.#frameLength)
         }
       } catch (error) {
         plaintext.fill(0)
@@ -127,17 +127,17 @@ export class NodeFrameCipher implements FrameCipher {
     })
   }
 
-  #openOne(frame: Buffer, number: number): Buffer {
-    const stored = frame.readUInt32BE(0)
+  #openOne(frames: Buffer, start: number, number: number): Buffer {
+    const stored = frames.readUInt32BE(start)
     if (stored !== number) throw frameOutOfOrder(number, stored)
-    const { ivOffset, contentOffset } = REGULAR_FRAME
-    const end = contentOffset + this.#frameLength
+    const content = start + REGULAR_FRAME.contentOffset
+    const end = content + this.#frameLength
     setBodyAadNumber(this.#regularAad, number)
     const plaintext = this.#key.open(
-      frame.subarray(ivOffset, contentOffset),
+      frames.subarray(start + REGULAR_FRAME.ivOffset, content),
       this.#regularAad,
-      frame.subarray(contentOffset, end),
-      frame.subarray(end),
+      frames.subarray(content, end),
+      frames.subarray(end, end + TAG_BYTES),
     )
     if (plaintext === undefined) throw frameNotAuthentic(number)
     return plaintext
