@@ -9,6 +9,7 @@ export type { MessageStats, StreamOptions } from './streams/protocol-transform.t
 export type { ByteSource } from './streams/sources.ts'
 export { RawAesKeyring, type RawAesKeyringOptions } from './keyrings/raw-aes-keyring.ts'
 export { RawRsaKeyring, type RawRsaKeyringOptions, type RsaPadding } from './keyrings/raw-rsa-keyring.ts'
+export { RawEcdhKeyring, type RawEcdhKeyringOptions } from './keyrings/raw-ecdh-keyring.ts'
 export { MultiKeyring, type MultiKeyringOptions } from './keyrings/multi-keyring.ts'
 export { MasterKeyProvider, type MasterKeyId } from './keyrings/master-keys/master-key-provider.ts'
 export { RawMasterKeyProvider } from './keyrings/master-keys/raw-master-key-provider.ts'
@@ -30,6 +31,18 @@ export {
   RequiredEncryptionContextCryptographicMaterialsManager,
   type RequiredEncryptionContextOptions,
 } from './materials/required-encryption-context-cmm.ts'
+export { CachingCryptographicMaterialsManager, type CachingOptions } from './materials/caching-cmm.ts'
+export type { CacheStats } from './materials/cached-requests.ts'
+export { LocalCryptographicMaterialsCache, type LocalCacheOptions } from './materials/local-materials-cache.ts'
+export { type Clock, StormTrackingCache, type StormTrackingOptions } from './materials/storm-tracking-cache.ts'
+export type {
+  BranchKeyMaterials,
+  CacheEntry,
+  CacheGetOptions,
+  CacheUsage,
+  CachedMaterials,
+  CryptographicMaterialsCache,
+} from './materials/cryptographic-materials-cache.ts'
 export type { CommitmentPolicy } from './materials/commitment-policy.ts'
 export {
   type Attempt,

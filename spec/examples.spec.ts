@@ -4,16 +4,28 @@ import { execFile } from 'node:child_process'
 import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
+import { ACCOUNT, useKmsServer } from './keyrings/kms/setup.ts'
 
 const root = resolve(import.meta.dirname, '..')
 const run = promisify(execFile)
 
 describe('examples', () => {
-  it('run and print what they decrypted', async () => {
+  const kms = useKmsServer()
+
+  it('run and print what they decrypted', async function () {
+    this.timeout(120_000)
     const names = (await readdir(join(root, 'examples'))).filter((name) => name.endsWith('.ts'))
     assert.ok(names.length > 0)
+    const env = {
+      ...process.env,
+      AWS_ACCOUNT_ID: ACCOUNT,
+      AWS_ENDPOINT_URL: kms.server.endpoint,
+      AWS_REGION: 'us-west-2',
+      AWS_ACCESS_KEY_ID: 'spec',
+      AWS_SECRET_ACCESS_KEY: 'spec',
+    }
     for (const name of names) {
-      const { stdout } = await run(process.execPath, ['--import', 'tsx', join('examples', name)], { cwd: root })
+      const { stdout } = await run(process.execPath, ['--import', 'tsx', join('examples', name)], { cwd: root, env })
       assert.match(stdout, /decrypted/, name)
     }
   })

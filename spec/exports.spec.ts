@@ -9,6 +9,7 @@ const root = resolve(import.meta.dirname, '..')
 const NAMES: Readonly<Record<string, readonly string[]>> = {
   'esdk-streams': [
     'AuthenticationError',
+    'CachingCryptographicMaterialsManager',
     'ChangedError',
     'DecryptStream',
     'DefaultCryptographicMaterialsManager',
@@ -16,18 +17,22 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
     'EncryptionSdkError',
     'LengthError',
     'LimitError',
+    'LocalCryptographicMaterialsCache',
     'MalformedMessageError',
-
     'MasterKeyProvider',
     'MultiKeyring',
     'PolicyError',
     'RawAesKeyring',
+    'RawEcdhKeyring',
+    'RawMasterKeyProvider',
     'RawRsaKeyring',
     'RequiredEncryptionContextCryptographicMaterialsManager',
+    'StormTrackingCache',
     'TruncatedMessageError',
     'UnsupportedError',
     'UnwrapError',
     'WrapError',
+    'WrappingKey',
     'decrypt',
     'encrypt',
     'isEncryptionSdkError',
@@ -53,6 +58,17 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
     'readMessageFooter',
     'readMessageHeader',
     'readNonFramedStart',
+  ],
+  'esdk-streams/kms': [
+    'KmsDiscoveryKeyring',
+    'KmsKeyring',
+    'KmsMasterKeyProvider',
+    'KmsMrkDiscoveryKeyring',
+    'KmsMrkKeyring',
+    'cacheClients',
+    'excludeRegions',
+    'kmsClientProvider',
+    'limitRegions',
   ],
   'esdk-streams/file': ['decryptFile', 'encryptFile', 'reencryptFile'],
 }
@@ -96,23 +112,33 @@ describe('package exports', () => {
     assert.equal(run(code, '--no-warnings'), 'function')
   })
 
+  /** The URLs of all modules that importing a subpath loads. */
+  function loadedBy(subpath: string): string[] {
+    const hooks = `
+      import { writeSync } from 'node:fs'
+      export async function resolve(specifier, context, next) {
+        const resolved = await next(specifier, context)
+        writeSync(1, resolved.url + String.fromCharCode(10))
+        return resolved
+      }`
+    const code = `import { register } from 'node:module'
+      register('data:text/javascript,${encodeURIComponent(hooks).replaceAll("'", '%27')}')
+      await import('${subpath}')`
+    return run(code, '--no-warnings').split('\n')
+  }
+
   it('loads no AWS SDK, no file system module of its own and nothing of the command line', () => {
-    const trace = run(
-      `import { register } from 'node:module'
-       register('data:text/javascript,' + encodeURIComponent(\`
-         import { writeSync } from 'node:fs'
-         export async function resolve(specifier, context, next) {
-           const resolved = await next(specifier, context)
-           writeSync(1, resolved.url + '\\\\n')
-           return resolved
-         }\`))
-       await import('esdk-streams')`,
-    ).split('\n')
+    const trace = loadedBy('esdk-streams')
     assert.ok(trace.some((url) => url.endsWith('/dist/index.js')))
     assert.deepEqual(
       trace.filter((url) => /@aws-sdk|@smithy|^node:fs|\/(cli|adapters)\//.test(url)),
       [],
     )
+  })
+
+  it('loads the client of AWS KMS for esdk-streams/kms, and no other', () => {
+    const clients = loadedBy('esdk-streams/kms').flatMap((url) => /@aws-sdk\/client-[\w-]+/.exec(url)?.[0] ?? [])
+    assert.deepEqual([...new Set(clients)], ['@aws-sdk/client-kms'])
   })
 
   it('is loaded in less than 60 ms', () => {

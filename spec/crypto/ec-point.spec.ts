@@ -1,16 +1,18 @@
 import assert from 'node:assert/strict'
-import { createPublicKey, generateKeyPairSync } from 'node:crypto'
-import { p256, p384 } from '@noble/curves/nist.js'
+import { type KeyObject, createPrivateKey, createPublicKey, generateKeyPairSync } from 'node:crypto'
+import { p256, p384, p521 } from '@noble/curves/nist.js'
 import { algorithmSuite } from 'esdk-streams/format'
 import { compressPoint, decompressPoint } from '#lib/crypto/ec-point'
 import { sequence } from '../arbitraries.ts'
-import { craftingSigningKey } from '../message-recipe.ts'
+import { sec1 } from '../keyrings/ecdh/keys.ts'
 
 const P256 = algorithmSuite(0x0214).signature!
 const P384 = algorithmSuite(0x0578).signature!
+const P521 = { curve: 'P-521', compressedPointBytes: 67 } as const
 const CURVES = [
   [P256, p256, 32],
   [P384, p384, 48],
+  [P521, p521, 66],
 ] as const
 
 function bigEndian(value: bigint, size: number): Buffer {
@@ -41,11 +43,11 @@ describe('crypto/ec-point', () => {
 
       it('agrees with another implementation on a fixed key', () => {
         const expected = Buffer.from(curve.getPublicKey(sequence(1, size), true))
-        assert.deepEqual(compressPoint(createPublicKey(craftingSigningKey(algorithm))), expected)
+        assert.deepEqual(compressPoint(createPublicKey(fixedKey(algorithm.curve, size))), expected)
       })
 
       it('takes no other prefix', () => {
-        const point = compressPoint(craftingSigningKey(algorithm))
+        const point = compressPoint(fixedKey(algorithm.curve, size))
         for (let prefix = 0; prefix < 256; prefix++) {
           const changed = Buffer.from(point)
           changed[0] = prefix
@@ -60,7 +62,7 @@ describe('crypto/ec-point', () => {
         for (const prefix of [4, 6, 7]) {
           assert.equal(decompressPoint(algorithm, Buffer.concat([Buffer.from([prefix]), xBytes, yBytes])), undefined)
         }
-        const point = compressPoint(craftingSigningKey(algorithm))
+        const point = compressPoint(fixedKey(algorithm.curve, size))
         for (const wrong of [
           Buffer.alloc(0),
           Buffer.alloc(1),
@@ -96,9 +98,11 @@ describe('crypto/ec-point', () => {
     })
   }
 
-  it('takes no point of the other curve', () => {
-    assert.equal(decompressPoint(P256, compressPoint(craftingSigningKey(P384))), undefined)
-    assert.equal(decompressPoint(P384, compressPoint(craftingSigningKey(P256))), undefined)
+  it('takes no point of another curve', () => {
+    assert.equal(decompressPoint(P521, compressPoint(fixedKey('P-384', 48))), undefined)
+    assert.equal(decompressPoint(P384, compressPoint(fixedKey('P-521', 66))), undefined)
+    assert.equal(decompressPoint(P256, compressPoint(fixedKey('P-384', 48))), undefined)
+    assert.equal(decompressPoint(P384, compressPoint(fixedKey('P-256', 32))), undefined)
   })
 
   it('compresses keys on elliptic curves only', () => {
@@ -106,6 +110,10 @@ describe('crypto/ec-point', () => {
     assert.throws(() => compressPoint(generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey), TypeError)
   })
 })
+
+function fixedKey(curve: 'P-256' | 'P-384' | 'P-521', size: number): KeyObject {
+  return createPrivateKey({ key: sec1(curve, sequence(1, size)), format: 'der', type: 'sec1' })
+}
 
 function isOnCurve(decode: () => unknown): boolean {
   try {

@@ -1,0 +1,202 @@
+/** The storm-tracking cache: framework/storm-tracking-cryptographic-materials-cache.md. */
+import { LimitError } from '../errors.ts'
+import {
+  type CacheEntry,
+  type CacheGetOptions,
+  type CryptographicMaterialsCache,
+  isMaterialsCache,
+} from './cryptographic-materials-cache.ts'
+
+/** The time, and a way to wait for it. */
+export interface Clock {
+  /** Milliseconds since 1970. */
+  now(): number
+  /** Calls `wake` after these milliseconds, unless what it returns is called first. Keeps no process alive. */
+  after(milliseconds: number, wake: () => void): () => void
+}
+
+/** What to do when many ask for the same entry at once. */
+export interface StormTrackingOptions {
+  /** Where the entries are kept. */
+  readonly cache: CryptographicMaterialsCache
+  /** So long before an entry expires, one of those who ask is told that there is none, and renews it; 10 s unless said. */
+  readonly gracePeriodMs?: number
+  /** So long nobody else is told so; 1 s unless said. */
+  readonly graceIntervalMs?: number
+  /** At most so many entries are requested or renewed at once; 20 unless said. */
+  readonly fanOut?: number
+  /** After so long a request counts as lost, and whoever waited so long gets an error; 10 s unless said. */
+  readonly inFlightTtlMs?: number
+  readonly clock?: Clock
+}
+
+/** The longest that a timer can wait. */
+const MAX = 2 ** 31 - 1
+
+const SYSTEM_CLOCK: Clock = {
+  now: Date.now,
+  after: (milliseconds, wake) => {
+    const timer = setTimeout(wake, milliseconds).unref()
+    return () => {
+      clearTimeout(timer)
+    }
+  },
+}
+
+/** What one who asks is told: the entry, that there is none (it is theirs to request), or to ask again at a time. */
+type Answer = 'entry' | 'none' | { readonly againAtMs: number }
+
+/**
+ * Lets one of many who ask for the same entry request it, while the others use the one that is about to expire or wait
+ * for the new one. Whoever is told that there is no entry is expected to `put` one.
+ *
+ * @example new StormTrackingCache({ cache: new LocalCryptographicMaterialsCache({ capacity: 1000 }) })
+ * @throws RangeError unless all are integers above 0 and graceIntervalMs ≤ inFlightTtlMs ≤ gracePeriodMs.
+ */
+export class StormTrackingCache implements CryptographicMaterialsCache {
+  readonly #cache: CryptographicMaterialsCache
+  readonly #gracePeriodMs: number
+  readonly #graceIntervalMs: number
+  readonly #fanOut: number
+  readonly #inFlightTtlMs: number
+  readonly #clock: Clock
+  /** When each identifier was last answered with "no entry", without a put since. */
+  readonly #inFlight = new Map<string, number>()
+  readonly #waiting = new Set<() => void>()
+  #changes = 0
+
+  constructor({
+    cache,
+    gracePeriodMs = 10_000,
+    graceIntervalMs = 1000,
+    fanOut = 20,
+    inFlightTtlMs = 10_000,
+    clock = SYSTEM_CLOCK,
+  }: StormTrackingOptions) {
+    if (!isMaterialsCache(cache)) throw new TypeError('"cache" expected an object with put, get and delete')
+    checkInteger('graceIntervalMs', graceIntervalMs)
+    checkInteger('inFlightTtlMs', inFlightTtlMs)
+    checkInteger('gracePeriodMs', gracePeriodMs)
+    checkInteger('fanOut', fanOut)
+    if (graceIntervalMs > inFlightTtlMs || inFlightTtlMs > gracePeriodMs) {
+      throw new RangeError(
+        `expected "graceIntervalMs" <= "inFlightTtlMs" <= "gracePeriodMs", got ${graceIntervalMs}, ${inFlightTtlMs} and ${gracePeriodMs}`,
+      )
+    }
+    this.#cache = cache
+    this.#gracePeriodMs = gracePeriodMs
+    this.#graceIntervalMs = graceIntervalMs
+    this.#fanOut = fanOut
+    this.#inFlightTtlMs = inFlightTtlMs
+    this.#clock = clock
+  }
+
+  /** What the time before the expiry is within which entries are renewed; a keyring's time to live has to be longer. */
+  get gracePeriodMs(): number {
+    return this.#gracePeriodMs
+  }
+
+  async put(entry: CacheEntry): Promise<void> {
+    try {
+      await this.#cache.put(entry)
+    } finally {
+      this.#landed(entry.identifier)
+    }
+  }
+
+  async delete(identifier: string): Promise<void> {
+    try {
+      await this.#cache.delete(identifier)
+    } finally {
+      this.#landed(identifier)
+    }
+  }
+
+  /** @throws LimitError after waiting `inFlightTtlMs` for an entry that others requested. */
+  async get(identifier: string, options: CacheGetOptions = {}): Promise<CacheEntry | undefined> {
+    const startedMs = this.#clock.now()
+    for (;;) {
+      options.signal?.throwIfAborted()
+      const changes = this.#changes
+      const entry = await this.#cache.get(identifier, options)
+      options.signal?.throwIfAborted() // whoever has gone will not put an entry
+      if (entry === undefined && changes !== this.#changes) continue
+      const now = this.#clock.now()
+      this.#forgetLost(now)
+      const answer = entry === undefined ? this.#withoutEntry(identifier, now, startedMs) : this.#withEntry(entry, now)
+      if (answer === 'entry') return entry
+      if (answer === 'none') {
+        this.#inFlight.set(identifier, now)
+        return undefined
+      }
+      await this.#change(answer.againAtMs - now, options.signal)
+    }
+  }
+
+  #withEntry({ identifier, expiryTimeMs }: CacheEntry, now: number): Answer {
+    if (this.#inFlight.size >= this.#fanOut) return 'entry'
+    if (now < expiryTimeMs - this.#gracePeriodMs) return 'entry'
+    const requestedMs = this.#inFlight.get(identifier)
+    return requestedMs !== undefined && now < requestedMs + this.#graceIntervalMs ? 'entry' : 'none'
+  }
+
+  #withoutEntry(identifier: string, now: number, startedMs: number): Answer {
+    const requestedMs = this.#inFlight.get(identifier)
+    const full = this.#inFlight.size >= this.#fanOut
+    if (!full && requestedMs === undefined) return 'none'
+    const givesUpMs = startedMs + this.#inFlightTtlMs + 1
+    if (now >= givesUpMs) {
+      throw new LimitError(`waited ${now - startedMs} ms for an entry of the cache that another request was to bring`)
+    }
+    if (full) return { againAtMs: Math.min(givesUpMs, this.#nextLostMs()) }
+    const renewableMs = requestedMs! + this.#graceIntervalMs
+    return now < renewableMs ? { againAtMs: Math.min(givesUpMs, renewableMs) } : 'none'
+  }
+
+  /** A request that never brought an entry takes nobody's place for longer than its time to live. */
+  #forgetLost(now: number): void {
+    for (const [identifier, requestedMs] of this.#inFlight) {
+      if (now - requestedMs > this.#inFlightTtlMs) this.#inFlight.delete(identifier)
+    }
+  }
+
+  #nextLostMs(): number {
+    return Math.min(...this.#inFlight.values()) + this.#inFlightTtlMs + 1
+  }
+
+  #landed(identifier: string): void {
+    this.#inFlight.delete(identifier)
+    this.#changes += 1
+    for (const wake of this.#waiting) wake()
+  }
+
+  /** Until something is put or deleted, this much time has passed, or the signal is aborted. */
+  async #change(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+    const { promise, resolve } = withResolvers()
+    this.#waiting.add(resolve)
+    const cancel = this.#clock.after(milliseconds, resolve)
+    signal?.addEventListener('abort', resolve, { once: true })
+    try {
+      await promise
+    } finally {
+      this.#waiting.delete(resolve)
+      cancel()
+      signal?.removeEventListener('abort', resolve)
+    }
+  }
+}
+
+/** Promise.withResolvers, which Node 20 does not have. */
+function withResolvers(): { promise: Promise<void>; resolve: () => void } {
+  let resolve = (): void => undefined
+  const promise = new Promise<void>((done) => {
+    resolve = done
+  })
+  return { promise, resolve }
+}
+
+function checkInteger(option: string, value: number): void {
+  if (!Number.isInteger(value) || value < 1 || value > MAX) {
+    throw new RangeError(`"${option}" expected integer in 1..${MAX}, got ${String(value)}`)
+  }
+}

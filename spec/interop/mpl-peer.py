@@ -1,0 +1,181 @@
+"""The AWS Encryption SDK for Python over the AWS Cryptographic Material Providers Library (MPL): one JSON request a line
+on stdin, one JSON answer a line on stdout.
+
+Request:  {"id", "operation": a name in OPERATIONS, and what that operation takes}
+  encrypt:  {"suite", "keyring", "data": base64, "frameLength", "encryptionContext", "requiredEncryptionContextKeys"}
+  decrypt:  {"suite", "keyring", "data": base64, "encryptionContext": what the reader reproduces,
+             "requiredEncryptionContextKeys"}
+keyring:  {"type": a name in KEYRINGS, and what that keyring takes}; keys are base64 or PEM
+Answer:   {"id", "data": base64, "encryptionContext": {...}} or {"id", "error": text}
+
+Keyrings that need AWS take their endpoint and credentials from the environment, as boto3 does (AWS_ENDPOINT_URL).
+"""
+import base64
+import json
+import sys
+
+import aws_encryption_sdk
+from aws_cryptographic_material_providers.mpl import AwsCryptographicMaterialProviders
+from aws_cryptographic_material_providers.mpl.config import MaterialProvidersConfig
+from aws_cryptographic_material_providers.mpl.models import (
+    CreateDefaultCryptographicMaterialsManagerInput,
+    CreateMultiKeyringInput,
+    CreateRawAesKeyringInput,
+    CreateRawEcdhKeyringInput,
+    CreateRawRsaKeyringInput,
+    CreateRequiredEncryptionContextCMMInput,
+    EphemeralPrivateKeyToStaticPublicKeyInput,
+    PublicKeyDiscoveryInput,
+    RawEcdhStaticConfigurationsEphemeralPrivateKeyToStaticPublicKey,
+    RawEcdhStaticConfigurationsPublicKeyDiscovery,
+    RawEcdhStaticConfigurationsRawPrivateKeyToStaticPublicKey,
+    RawPrivateKeyToStaticPublicKeyInput,
+)
+from aws_encryption_sdk.identifiers import AlgorithmSuite, CommitmentPolicy
+
+MPL = AwsCryptographicMaterialProviders(config=MaterialProvidersConfig())
+CLIENTS = {
+    policy: aws_encryption_sdk.EncryptionSDKClient(commitment_policy=policy)
+    for policy in (
+        CommitmentPolicy.FORBID_ENCRYPT_ALLOW_DECRYPT,
+        CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT,
+    )
+}
+
+
+def raw_aes(key):
+    wrapping_key = base64.b64decode(key["wrappingKey"])
+    return MPL.create_raw_aes_keyring(
+        CreateRawAesKeyringInput(
+            key_namespace=key["keyNamespace"],
+            key_name=key["keyName"],
+            wrapping_key=wrapping_key,
+            wrapping_alg="ALG_AES{}_GCM_IV12_TAG16".format(len(wrapping_key) * 8),
+        )
+    )
+
+
+def raw_rsa(key):
+    return MPL.create_raw_rsa_keyring(
+        CreateRawRsaKeyringInput(
+            key_namespace=key["keyNamespace"],
+            key_name=key["keyName"],
+            padding_scheme=key["paddingScheme"],
+            public_key=key["publicKey"].encode("ascii"),
+            private_key=key["privateKey"].encode("ascii"),
+        )
+    )
+
+
+def raw_ecdh(key):
+    return MPL.create_raw_ecdh_keyring(
+        CreateRawEcdhKeyringInput(
+            curve_spec=key["curveSpec"],
+            key_agreement_scheme=ECDH_SCHEMES[key["schema"]](key),
+        )
+    )
+
+
+ECDH_SCHEMES = {
+    "ephemeral": lambda key: RawEcdhStaticConfigurationsEphemeralPrivateKeyToStaticPublicKey(
+        EphemeralPrivateKeyToStaticPublicKeyInput(recipient_public_key=base64.b64decode(key["recipientPublicKey"]))
+    ),
+    "discovery": lambda key: RawEcdhStaticConfigurationsPublicKeyDiscovery(
+        PublicKeyDiscoveryInput(recipient_static_private_key=key["recipientPrivateKey"].encode("ascii"))
+    ),
+    "static": lambda key: RawEcdhStaticConfigurationsRawPrivateKeyToStaticPublicKey(
+        RawPrivateKeyToStaticPublicKeyInput(
+            sender_static_private_key=key["senderPrivateKey"].encode("ascii"),
+            recipient_public_key=base64.b64decode(key["recipientPublicKey"]),
+        )
+    ),
+}
+
+
+def multi(key):
+    generator = key.get("generator")
+    return MPL.create_multi_keyring(
+        CreateMultiKeyringInput(
+            generator=None if generator is None else keyring_of(generator),
+            child_keyrings=[keyring_of(child) for child in key["children"]],
+        )
+    )
+
+
+# A keyring of another kind needs only its line here.
+KEYRINGS = {"raw-aes": raw_aes, "raw-rsa": raw_rsa, "raw-ecdh": raw_ecdh, "multi": multi}
+KNOWN_KEYRINGS = {}
+
+
+def keyring_of(key):
+    """Making a keyring takes longer than many messages, so that each is kept."""
+    name = json.dumps(key, sort_keys=True)
+    if name not in KNOWN_KEYRINGS:
+        KNOWN_KEYRINGS[name] = KEYRINGS[key["type"]](key)
+    return KNOWN_KEYRINGS[name]
+
+
+def materials_manager(request):
+    cmm = MPL.create_default_cryptographic_materials_manager(
+        CreateDefaultCryptographicMaterialsManagerInput(keyring=keyring_of(request["keyring"]))
+    )
+    names = request["requiredEncryptionContextKeys"]
+    if not names:
+        return cmm
+    return MPL.create_required_encryption_context_cmm(
+        CreateRequiredEncryptionContextCMMInput(underlying_cmm=cmm, required_encryption_context_keys=names)
+    )
+
+
+def client_of(suite):
+    return CLIENTS[
+        CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT
+        if suite.is_committing()
+        else CommitmentPolicy.FORBID_ENCRYPT_ALLOW_DECRYPT
+    ]
+
+
+def message(result, header):
+    return {"data": base64.b64encode(result).decode("ascii"), "encryptionContext": dict(header.encryption_context)}
+
+
+def encrypt(request):
+    suite = AlgorithmSuite.get_by_id(request["suite"])
+    return message(
+        *client_of(suite).encrypt(
+            source=base64.b64decode(request["data"]),
+            materials_manager=materials_manager(request),
+            algorithm=suite,
+            frame_length=request["frameLength"],
+            encryption_context=request["encryptionContext"],
+        )
+    )
+
+
+def decrypt(request):
+    return message(
+        *client_of(AlgorithmSuite.get_by_id(request["suite"])).decrypt(
+            source=base64.b64decode(request["data"]),
+            materials_manager=materials_manager(request),
+            encryption_context=request["encryptionContext"],
+        )
+    )
+
+
+# So does another operation, such as the making of a branch key.
+OPERATIONS = {"encrypt": encrypt, "decrypt": decrypt}
+
+
+def main():
+    for line in sys.stdin.buffer:
+        request = json.loads(line)
+        try:
+            reply = OPERATIONS[request["operation"]](request)
+        except Exception as error:  # pylint: disable=broad-except
+            reply = {"error": "{}: {}".format(type(error).__name__, error)}
+        reply["id"] = request["id"]
+        sys.stdout.write(json.dumps(reply) + "\n")
+        sys.stdout.flush()
+
+
+main()
