@@ -9,6 +9,7 @@ export type { MessageStats, StreamOptions } from './streams/protocol-transform.t
 export type { ByteSource } from './streams/sources.ts'
 export { RawAesKeyring, type RawAesKeyringOptions } from './keyrings/raw-aes-keyring.ts'
 export { RawRsaKeyring, type RawRsaKeyringOptions, type RsaPadding } from './keyrings/raw-rsa-keyring.ts'
+export type { EcdhCurveName, EcdhKeyInput } from './keyrings/ecdh/ecdh-key.ts'
 export { RawEcdhKeyring, type RawEcdhKeyringOptions } from './keyrings/raw-ecdh-keyring.ts'
 export { MultiKeyring, type MultiKeyringOptions } from './keyrings/multi-keyring.ts'
 export { MasterKeyProvider, type MasterKeyId } from './keyrings/master-keys/master-key-provider.ts'
