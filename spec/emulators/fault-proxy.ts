@@ -3,20 +3,39 @@ import { type IncomingMessage, type Server, type ServerResponse, createServer } 
 import type { AddressInfo, Socket } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 
+type Json = Readonly<Record<string, unknown>>
+
 /** What a client asked, as it can be read from its request. */
 export interface Asked {
   readonly region: string
   readonly operation: string
-  readonly body: Readonly<Record<string, unknown>>
+  readonly body: Json
   readonly userAgent: string
 }
 
-/** Instead of the emulator's answer: an error of the service, silence, a reset, or the answer changed. */
+/** Instead of the emulator's answer: an error of the service, silence, a reset, a text of the spec's, or the answer changed. */
 export type Fault =
   | { readonly error: string; readonly status: number }
   | 'stall'
   | 'reset'
+  | Text
+  | Rewrite
   | ((answer: Record<string, unknown>) => Record<string, unknown>)
+
+interface Text {
+  readonly text: string
+  /** Whether the answer was said to be longer, and stops there. */
+  readonly stalls?: boolean
+}
+
+/** The emulator is asked something else than the client asked the proxy. */
+interface Rewrite {
+  readonly region?: string
+  readonly ask: (body: Json) => Json
+  readonly answer: (answer: Json) => Json
+}
+
+const JSON_TYPE = { 'content-type': 'application/x-amz-json-1.1' }
 
 /** A proxy under way. */
 export class FaultProxy {
@@ -50,20 +69,14 @@ export class FaultProxy {
     this.asked.length = 0
   }
 
+  /** From now on, connections are refused. */
   async stop(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy()
     await new Promise((resolve) => this.#server.close(resolve))
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const body = await buffer(request)
-    const scope = /Credential=[^/]+\/\d+\/([^/]+)\//.exec(request.headers.authorization ?? '')
-    const asked: Asked = {
-      region: scope?.[1] ?? '',
-      operation: String(request.headers['x-amz-target']).split('.').at(-1)!,
-      body: JSON.parse(body.toString()) as Record<string, unknown>, // AWS KMS speaks JSON
-      userAgent: String(request.headers['user-agent']),
-    }
+    const asked = askedOf(request, await buffer(request))
     this.asked.push(asked)
     const fault = this.#fault(asked)
     if (fault === 'stall') return
@@ -71,22 +84,41 @@ export class FaultProxy {
       request.socket.destroy()
       return
     }
-    if (typeof fault === 'object') {
-      const type = { 'content-type': 'application/x-amz-json-1.1' }
-      response.writeHead(fault.status, type).end(JSON.stringify({ __type: fault.error, message: 'injected' }))
+    if (typeof fault === 'object' && 'error' in fault) {
+      response.writeHead(fault.status, JSON_TYPE).end(JSON.stringify({ __type: fault.error, message: 'injected' }))
       return
     }
-    const headers = new Headers(Object.entries(request.headers).map(([name, value]) => [name, String(value)]))
-    for (const name of ['host', 'connection', 'content-length', 'transfer-encoding']) headers.delete(name)
-    const answer = await fetch(`${this.#upstream}${request.url ?? '/'}`, {
+    if (typeof fault === 'object' && 'text' in fault) {
+      const length = Buffer.byteLength(fault.text) + (fault.stalls === true ? 1000 : 0)
+      response.writeHead(200, { ...JSON_TYPE, 'content-length': length }).write(fault.text)
+      if (fault.stalls !== true) response.end()
+      return
+    }
+    const answer = await this.#ask(request, asked, typeof fault === 'object' ? fault : undefined)
+    const given = (await answer.json()) as Record<string, unknown> // AWS KMS speaks JSON
+    const changed = typeof fault === 'function' ? fault(given) : given
+    response.writeHead(typeof fault === 'function' ? 200 : answer.status, JSON_TYPE).end(JSON.stringify(changed))
+  }
+
+  async #ask({ headers, url }: IncomingMessage, { body, region }: Asked, rewrite?: Rewrite): Promise<Response> {
+    const authorization = (headers.authorization ?? '').replace(`/${region}/`, `/${rewrite?.region ?? region}/`)
+    const target = String(headers['x-amz-target'])
+    const answer = await fetch(`${this.#upstream}${url ?? '/'}`, {
       method: 'POST',
-      headers,
-      body: new Uint8Array(body),
+      headers: { ...JSON_TYPE, 'x-amz-target': target, authorization },
+      body: JSON.stringify(rewrite === undefined ? body : rewrite.ask(body)),
     })
-    const text = await answer.text()
-    const changed = fault === undefined ? text : JSON.stringify(fault(JSON.parse(text) as Record<string, unknown>)) // as above
-    response
-      .writeHead(fault === undefined ? answer.status : 200, { 'content-type': 'application/x-amz-json-1.1' })
-      .end(changed)
+    if (rewrite === undefined || !answer.ok) return answer
+    return Response.json(rewrite.answer((await answer.json()) as Json)) // as above
+  }
+}
+
+function askedOf({ headers }: IncomingMessage, body: Buffer): Asked {
+  const scope = /Credential=[^/]+\/\d+\/([^/]+)\//.exec(headers.authorization ?? '')
+  return {
+    region: scope?.[1] ?? '',
+    operation: String(headers['x-amz-target']).split('.').at(-1)!,
+    body: JSON.parse(body.toString()) as Json, // AWS KMS speaks JSON
+    userAgent: String(headers['user-agent']),
   }
 }

@@ -113,7 +113,7 @@ describe('keyrings/kms', () => {
         proxy.faults(({ region }) => (region === 'us-west-1' ? fault : undefined))
         const expected = {
           code: 'ERR_ESDK_WRAP',
-          message: typeof fault === 'object' ? new RegExp(fault.error) : /us-west-1/,
+          message: typeof fault === 'object' && 'error' in fault ? new RegExp(fault.error) : /us-west-1/,
         }
         await assert.rejects(encrypt('text', { keyring: strict(...keys) }), expected)
       }

@@ -1,8 +1,10 @@
 /** Keys of AWS KMS on an emulator behind a proxy, for all specs of this folder. */
+import assert from 'node:assert/strict'
 import { CreateAliasCommand, CreateKeyCommand, KMSClient } from '@aws-sdk/client-kms'
+import { type UnwrapError, isEncryptionSdkError } from 'esdk-streams'
 import type { KmsClientProvider } from 'esdk-streams/kms'
-import { type Emulator, startMoto } from '../../emulators/moto.ts'
 import { FaultProxy } from '../../emulators/fault-proxy.ts'
+import { PREPARE_TIMEOUT_MS, sharedMoto } from '../../emulators/moto.ts'
 import { preparedOrPending } from '../../interop/pending.ts'
 
 /** The account that moto has. */
@@ -11,12 +13,14 @@ export const ACCOUNT = '123456789012'
 /** Regions with a key each, under one alias. */
 export const REGIONS = ['us-east-1', 'us-west-1', 'us-west-2'] as const
 
-const ALIAS = 'alias/exampleKey'
+const ALIAS = 'exampleKey'
 
 /** An emulator, and a key in each region. */
 export interface KmsServer {
   readonly proxy: FaultProxy
   readonly endpoint: string
+  /** The emulator itself, past the proxy. */
+  readonly behind: string
   /** Clients of the proxy, one a region. */
   readonly clientProvider: KmsClientProvider
   /** The ARNs of the keys, in the order of REGIONS. */
@@ -25,45 +29,87 @@ export interface KmsServer {
   readonly aliases: readonly string[]
 }
 
-/** Starts one server for the specs of the suite that calls this, and stops it after them. */
+/** The AWS SDK's own client, as a user makes it for an emulator. */
+export function clientAt(endpoint: string, region: string): KMSClient {
+  const credentials = { accessKeyId: 'spec', secretAccessKey: 'spec' }
+  return new KMSClient({ region, endpoint, credentials, maxAttempts: 2 })
+}
+
+/** One such client a region. */
+export function clientsAt(endpointOf: string | ((region: string) => string)): KmsClientProvider {
+  const clients = new Map<string, KMSClient>()
+  return (region = 'us-east-1') => {
+    const endpoint = typeof endpointOf === 'string' ? endpointOf : endpointOf(region)
+    const client = clients.get(region) ?? clientAt(endpoint, region)
+    clients.set(region, client)
+    return client
+  }
+}
+
+/** Makes a key and gives its ARN. */
+export async function createKey(endpoint: string, region: string): Promise<string> {
+  const { KeyMetadata } = await clientAt(endpoint, region).send(new CreateKeyCommand({}))
+  return KeyMetadata!.Arn!
+}
+
+/** Makes an alias of a key and gives the alias's ARN. */
+export async function createAlias(endpoint: string, keyArn: string, name: string): Promise<string> {
+  const region = keyArn.split(':')[3]!
+  const command = new CreateAliasCommand({ AliasName: `alias/${name}`, TargetKeyId: keyArn.split('/')[1]! })
+  await clientAt(endpoint, region).send(command)
+  return `arn:aws:kms:${region}:${ACCOUNT}:alias/${name}`
+}
+
+interface Made {
+  readonly behind: string
+  readonly keys: readonly string[]
+  readonly aliases: readonly string[]
+}
+
+let made: Promise<Made> | undefined
+
+/** The one emulator of this process, and its keys. */
+async function make(): Promise<Made> {
+  const { endpoint: behind } = await sharedMoto()
+  const keys = await Promise.all(REGIONS.map((region) => createKey(behind, region)))
+  return { behind, keys, aliases: await Promise.all(keys.map((key) => createAlias(behind, key, ALIAS))) }
+}
+
+/** A proxy before the emulator for the specs of the suite that calls this. Each spec begins without faults. */
 export function useKmsServer(): { readonly server: KmsServer } {
-  let emulator: Emulator | undefined
   let proxy: FaultProxy | undefined
-  const clients = new Map<string | undefined, KMSClient>()
   const shared: { server?: KmsServer } = {}
 
   before(async function () {
-    this.timeout(300_000)
-    emulator = await preparedOrPending(this, startMoto)
-    proxy = new FaultProxy(emulator.endpoint)
+    this.timeout(PREPARE_TIMEOUT_MS)
+    const { behind, keys, aliases } = await preparedOrPending(this, () => (made ??= make()))
+    proxy = new FaultProxy(behind)
     const endpoint = await proxy.start()
-    const clientFor = (region = 'us-east-1'): KMSClient => {
-      const credentials = { accessKeyId: 'spec', secretAccessKey: 'spec' }
-      const client = clients.get(region) ?? new KMSClient({ region, endpoint, credentials, maxAttempts: 2 })
-      clients.set(region, client)
-      return client
-    }
-    const keys: string[] = []
-    for (const region of REGIONS) {
-      const { KeyMetadata } = await clientFor(region).send(new CreateKeyCommand({}))
-      keys.push(KeyMetadata!.Arn!)
-      await clientFor(region).send(new CreateAliasCommand({ AliasName: ALIAS, TargetKeyId: KeyMetadata!.KeyId }))
-    }
-    const aliases = REGIONS.map((region) => `arn:aws:kms:${region}:${ACCOUNT}:${ALIAS}`)
-    shared.server = { proxy, endpoint, clientProvider: clientFor, keys, aliases }
+    shared.server = { proxy, endpoint, behind, clientProvider: clientsAt(endpoint), keys, aliases }
   })
 
   beforeEach(() => proxy?.faults())
 
-  after(async () => {
-    for (const client of clients.values()) client.destroy()
-    await proxy?.stop()
-    await emulator?.stop()
-  })
+  after(() => proxy?.stop())
 
   return {
     get server() {
       return shared.server!
     },
   }
+}
+
+/** What must fail to unwrap, fails with. */
+export async function unwrapErrorOf(work: Promise<unknown>): Promise<UnwrapError> {
+  const error = await work.then(
+    () => assert.fail('a data key was unwrapped'),
+    (reason: unknown) => reason,
+  )
+  if (!isEncryptionSdkError(error) || error.code !== 'ERR_ESDK_UNWRAP') throw error
+  return error as UnwrapError // by its code
+}
+
+/** The attempts of what must fail to unwrap. */
+export async function attemptsOf(work: Promise<unknown>): Promise<UnwrapError['attempts']> {
+  return (await unwrapErrorOf(work)).attempts
 }
