@@ -8,6 +8,7 @@ export {
   KmsMrkDiscoveryKeyring,
   type KmsMrkDiscoveryKeyringOptions,
 } from './kms-discovery-keyring.ts'
+export { type KmsRsaEncryptionAlgorithm, KmsRsaKeyring, type KmsRsaKeyringOptions } from './kms-rsa-keyring.ts'
 export {
   type KmsDiscoveryProviderOptions,
   KmsMasterKeyProvider,

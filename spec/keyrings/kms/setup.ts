@@ -1,7 +1,7 @@
 /** Keys of AWS KMS on an emulator behind a proxy, for all specs of this folder. */
 import assert from 'node:assert/strict'
 import { CreateAliasCommand, CreateKeyCommand, KMSClient } from '@aws-sdk/client-kms'
-import { type UnwrapError, isEncryptionSdkError } from 'esdk-streams'
+import { UnwrapError } from 'esdk-streams'
 import type { KmsClientProvider } from 'esdk-streams/kms'
 import { FaultProxy } from '../../emulators/fault-proxy.ts'
 import { PREPARE_TIMEOUT_MS, sharedMoto } from '../../emulators/moto.ts'
@@ -105,11 +105,25 @@ export async function unwrapErrorOf(work: Promise<unknown>): Promise<UnwrapError
     () => assert.fail('a data key was unwrapped'),
     (reason: unknown) => reason,
   )
-  if (!isEncryptionSdkError(error) || error.code !== 'ERR_ESDK_UNWRAP') throw error
-  return error as UnwrapError // by its code
+  if (!(error instanceof UnwrapError)) throw error
+  return error
 }
 
 /** The attempts of what must fail to unwrap. */
 export async function attemptsOf(work: Promise<unknown>): Promise<UnwrapError['attempts']> {
   return (await unwrapErrorOf(work)).attempts
+}
+
+/** Does the work as a process would that has only these settings of AWS in its environment. */
+export async function inEnvironment<T>(settings: Readonly<Record<string, string>>, work: () => Promise<T>): Promise<T> {
+  const before = { ...process.env }
+  const all = { AWS_ACCESS_KEY_ID: 'spec', AWS_SECRET_ACCESS_KEY: 'spec', ...settings }
+  for (const name of Object.keys(before)) if (name.startsWith('AWS_')) Reflect.deleteProperty(process.env, name)
+  Object.assign(process.env, all)
+  try {
+    return await work()
+  } finally {
+    for (const name of Object.keys(all)) Reflect.deleteProperty(process.env, name)
+    Object.assign(process.env, before)
+  }
 }
