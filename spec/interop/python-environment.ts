@@ -1,6 +1,7 @@
 /** Virtual environments of Python, installed into the checkout's cache folder on first use. */
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -42,9 +43,10 @@ function interpreter(folder: string): string {
   return `${folder}/${windows ? 'Scripts' : 'bin'}/python`
 }
 
+/** Whether it is whole: a folder that was deleted in part may have kept its stamp. */
 async function isReady(folder: string, stamp: string): Promise<boolean> {
   const found = await readFile(`${folder}/${STAMP}`, 'utf8').catch(() => undefined)
-  return found === stamp
+  return found === stamp && existsSync(interpreter(folder))
 }
 
 /** The first Python that is new enough; the system's own may be too old while a newer one is beside it. */

@@ -28,6 +28,11 @@ const NO_ARNS = [
   KEY.replace(/key\/.*/, 'key/'),
   `${KEY}:1`,
   KEY.replace('arn:', 'ARN:'),
+  KEY.replace(/key\/.*/, 'keyx'),
+  KEY.replace(/key\/.*/, 'aliasx'),
+  KEY.replace('us-east-1', 'us-éast-1'),
+  KEY.replace('us-east-1', 'us-east-1\n'),
+  KEY + '0'.repeat(2048),
 ]
 
 describe('keyrings/kms/kms-key-arn', () => {

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { MultiKeyring, RawAesKeyring, UnwrapError, WrapError, decrypt, encrypt } from 'esdk-streams'
 import { ALGORITHM_SUITES } from 'esdk-streams/format'
 import { KmsKeyring } from 'esdk-streams/kms'
+import { KmsKey } from '#lib/keyrings/kms/kms-key'
 import { FaultProxy } from '../../emulators/fault-proxy.ts'
 import { decryptionMaterials, encryptionMaterials, foreignKey, secret } from '../../materials/sample.ts'
 import { ACCOUNT, REGIONS, attemptsOf, clientAt, clientsAt, createAlias, createKey, useKmsServer } from './setup.ts'
@@ -232,6 +233,22 @@ describe('keyrings/kms/kms-key', () => {
     assert.equal(ALGORITHM_SUITES[0]!.keyBytes, 16)
     assert.equal(seen.length, 5)
     for (const bytes of seen) assert.deepEqual(Buffer.from(bytes), Buffer.alloc(32))
+  })
+
+  it('rejects with the reason of its signal, of itself', async () => {
+    const { keys, clientProvider, proxy } = kms.server
+    const options = { keyId: keys[0]!, clientProvider, grantTokens: [], matches: () => true }
+    const key = new KmsKey(options)
+    const { encryptedDataKeys } = await key.onEncrypt(encryptionMaterials())
+    proxy.faults(() => 'stall')
+    for (const work of [
+      (signal: AbortSignal) => key.onEncrypt(encryptionMaterials(), { signal }),
+      (signal: AbortSignal) => key.onEncrypt(encryptionMaterials({ dataKey: secret() }), { signal }),
+      (signal: AbortSignal) => key.onDecrypt(decryptionMaterials(), encryptedDataKeys, { signal }),
+    ]) {
+      await assert.rejects(work(AbortSignal.timeout(50)), { name: 'TimeoutError' })
+    }
+    await assert.rejects(key.onDecrypt(decryptionMaterials({ dataKey: secret() }), []), /already hold/)
   })
 
   it('refuses options that are unfit, at once', () => {
