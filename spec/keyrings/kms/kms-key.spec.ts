@@ -43,7 +43,7 @@ describe('keyrings/kms/kms-key', () => {
       const wrapped = await keyring.onEncrypt(encryptionMaterials({ suite }))
       const unwrapped = await keyring.onDecrypt(decryptionMaterials({ suite }), wrapped.encryptedDataKeys)
       assert.equal(wrapped.dataKey!.symmetricKeySize, suite.keyBytes)
-      assert.ok(unwrapped.dataKey!.equals(wrapped.dataKey!))
+      assert.equal(unwrapped.dataKey!.equals(wrapped.dataKey!), true)
       assert.equal(kms.server.proxy.asked.at(-2)!.body['NumberOfBytes'], suite.keyBytes)
     }
   })

@@ -101,7 +101,7 @@ describe('keyrings/kms/kms-rsa-keyring', () => {
     assert.equal(error.attempts[0]!.reason, 'wrapped with another encryption context')
     assertLeaksNothing(error, dataKey!.export())
     const same = await keyringOf().onDecrypt(decryptionMaterials({ encryptionContext }), encryptedDataKeys)
-    assert.ok(same.dataKey!.equals(dataKey!))
+    assert.equal(same.dataKey!.equals(dataKey!), true)
   })
 
   it('passes over answers for another key, or of another length, and goes on to the next data key', async () => {
@@ -120,7 +120,7 @@ describe('keyrings/kms/kms-rsa-keyring', () => {
       return answers[calls++]!
     })
     const unwrapped = await keyring.onDecrypt(decryptionMaterials(), [key!, key!, key!, key!, key!])
-    assert.ok(unwrapped.dataKey!.equals(dataKey!))
+    assert.equal(unwrapped.dataKey!.equals(dataKey!), true)
     assert.equal(calls, 5)
     calls = 0
     const attempts = await attemptsOf(keyring.onDecrypt(decryptionMaterials(), [key!, key!, key!, key!]))
