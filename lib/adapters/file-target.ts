@@ -6,7 +6,7 @@ import { basename, dirname, join, resolve } from 'node:path'
 import { Writable, finished } from 'node:stream'
 import { setTimeout } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { abortError } from '../streams/abortable.ts'
+import { abortError } from '../streams/abort-error.ts'
 import { type FileSource, folderError, pipeSocket } from './file-source.ts'
 
 /** A target under way. Either of `commit` and `discard` ends it. */

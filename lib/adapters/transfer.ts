@@ -2,7 +2,7 @@
 import { pipeline } from 'node:stream/promises'
 import { ChangedError, LengthError } from '../errors.ts'
 import type { MessageHeader } from '../format/message-header.ts'
-import { abortError } from '../streams/abortable.ts'
+import { abortError } from '../streams/abort-error.ts'
 import { DecryptStream } from '../streams/decrypt-stream.ts'
 import { EncryptStream } from '../streams/encrypt-stream.ts'
 import type { DecryptOptions, EncryptOptions } from '../streams/options.ts'

@@ -35,8 +35,8 @@ export function inspectCommand(signal: AbortSignal): Command {
     .option('--json', 'as one JSON record')
     .addHelpText('after', EXAMPLES)
     .action(async (input: string, flags: InspectFlags) => {
-      const { abortable } = await import('../streams/abortable.ts')
-      await abortable(run(input, flags), signal)
+      const { unlessAborted } = await import('../materials/shared-request.ts')
+      await unlessAborted(run(input, flags), signal)
     })
 }
 

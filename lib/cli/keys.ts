@@ -2,7 +2,7 @@
 import { openFileSource } from '../adapters/file-source.ts'
 import { MultiKeyring } from '../keyrings/multi-keyring.ts'
 import type { Keyring } from '../materials/keyring.ts'
-import { abortable } from '../streams/abortable.ts'
+import { unlessAborted } from '../materials/shared-request.ts'
 import { FileFailure, UsageError, asUsage } from './failure.ts'
 import { type KeyNaming, keyringOfFile } from './key-file.ts'
 
@@ -21,7 +21,7 @@ const MAX_KEY_FILE_BYTES = 64 * 1024
  */
 export async function keyringOf({ key: paths = [], ...naming }: KeyFlags, signal: AbortSignal): Promise<Keyring> {
   const keyrings: Keyring[] = []
-  for (const path of paths) keyrings.push(await abortable(readKeyring(path, naming), signal))
+  for (const path of paths) keyrings.push(await unlessAborted(readKeyring(path, naming), signal))
   const [generator, ...children] = keyrings
   if (generator === undefined) {
     throw new UsageError('no key: give --key KEYFILE ("esdk keygen KEYFILE" makes one)')

@@ -12,7 +12,7 @@ import { MESSAGE_ID_BYTES, type MessageHeader, encodeMessageHeader } from '../fo
 import { checkPolicyOnEncrypt } from '../materials/commitment-policy.ts'
 import { type EncryptionMaterials, checkEncryptionMaterials } from '../materials/materials.ts'
 import type { ByteQueue } from './byte-queue.ts'
-import { abortable } from './abortable.ts'
+import { unlessAborted } from '../materials/shared-request.ts'
 import type { EncryptSettings } from './options.ts'
 import type { Session } from './protocol-transform.ts'
 import { BATCH_BYTES } from './batch.ts'
@@ -80,7 +80,7 @@ async function encryptionMaterials(
   const { commitmentPolicy, algorithmSuite, limits } = settings
   if (algorithmSuite !== undefined) checkPolicyOnEncrypt(commitmentPolicy, algorithmSuite)
   const maxPlaintextLength = settings.plaintextLength ?? settings.plaintextLengthBound
-  const materials = await abortable(
+  const materials = await unlessAborted(
     settings.materialsManager.getEncryptionMaterials(
       {
         encryptionContext: settings.encryptionContext,

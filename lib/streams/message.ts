@@ -1,6 +1,6 @@
 /** Whole messages in memory: client-apis/encrypt.md and decrypt.md. Nothing is returned before everything verified. */
 import type { MessageHeader } from '../format/message-header.ts'
-import { abortError } from './abortable.ts'
+import { abortError } from './abort-error.ts'
 import { NO_STRINGS, decryptProtocol } from './decrypt-stream.ts'
 import { encryptMessage } from './encrypt-message.ts'
 import { type DecryptOptions, type EncryptOptions, decryptSettings, encryptSettings } from './options.ts'

@@ -16,7 +16,7 @@ import { recorded } from '../format/reading.ts'
 import { checkPolicyOnDecrypt } from '../materials/commitment-policy.ts'
 import { joinReproduced } from '../materials/cryptographic-materials-manager.ts'
 import { type DecryptionMaterials, type UnconfirmedUnwrap, checkDecryptionMaterials } from '../materials/materials.ts'
-import { abortable } from './abortable.ts'
+import { unlessAborted } from '../materials/shared-request.ts'
 import type { ByteQueue } from './byte-queue.ts'
 import type { DecryptSettings } from './options.ts'
 import type { Session } from './protocol-transform.ts'
@@ -117,7 +117,7 @@ async function decryptionMaterials(
   disproved: readonly UnconfirmedUnwrap[],
 ): Promise<CompleteMaterials> {
   signal.throwIfAborted()
-  const materials: DecryptionMaterials = await abortable(
+  const materials: DecryptionMaterials = await unlessAborted(
     materialsManager.decryptMaterials(
       {
         algorithmSuite: header.suite,
