@@ -12,8 +12,8 @@ import {
   type EncryptionMaterialsRequest,
   joinReproduced,
 } from './cryptographic-materials-manager.ts'
-import { DefaultCryptographicMaterialsManager } from './default-cmm.ts'
-import type { CallOptions, Keyring } from './keyring.ts'
+import { type KeySource, managerOf } from './key-source.ts'
+import type { CallOptions } from './keyring.ts'
 import {
   type DecryptionMaterials,
   type EncryptionMaterials,
@@ -22,10 +22,7 @@ import {
 } from './materials.ts'
 
 /** Who makes materials, where they are kept, and for how long and how much the same ones may be used. */
-export interface CachingOptions {
-  /** Exactly one of `keyring` and `materialsManager`. */
-  readonly keyring?: Keyring
-  readonly materialsManager?: CryptographicMaterialsManager
+export interface CachingOptions extends KeySource {
   readonly cache: CryptographicMaterialsCache
   /** The oldest that materials may get, in milliseconds, more than 0. */
   readonly maxAgeMs: number
@@ -68,18 +65,15 @@ export class CachingCryptographicMaterialsManager implements CryptographicMateri
   #warned = false
 
   constructor({
-    keyring,
-    materialsManager,
     cache,
     maxAgeMs,
     partitionId = randomUUID(),
     maxMessages = MAX_MESSAGES,
     maxBytes = Number.MAX_SAFE_INTEGER,
     now = Date.now,
+    ...keySource
   }: CachingOptions) {
-    if ((keyring === undefined) === (materialsManager === undefined)) {
-      throw new TypeError('expected exactly one of "keyring" and "materialsManager"')
-    }
+    this.#underlying = managerOf(keySource)
     if (!isMaterialsCache(cache)) throw new TypeError('"cache" expected an object with put, get and delete')
     if (typeof partitionId !== 'string' || partitionId.includes('\0') || !partitionId.isWellFormed()) {
       throw new TypeError('"partitionId" expected text without NUL characters')
@@ -89,7 +83,6 @@ export class CachingCryptographicMaterialsManager implements CryptographicMateri
     }
     checkInteger('maxMessages', maxMessages, 1, MAX_MESSAGES)
     checkInteger('maxBytes', maxBytes, 0, Number.MAX_SAFE_INTEGER)
-    this.#underlying = materialsManager ?? new DefaultCryptographicMaterialsManager(keyring!)
     this.#partitionId = partitionId
     this.#maxBytes = maxBytes
     const limits = { maxAgeMs, maxMessages, maxBytes }

@@ -5,15 +5,13 @@ import type {
   DecryptionMaterialsRequest,
   EncryptionMaterialsRequest,
 } from './cryptographic-materials-manager.ts'
-import { DefaultCryptographicMaterialsManager } from './default-cmm.ts'
-import type { CallOptions, Keyring } from './keyring.ts'
+import { type KeySource, managerOf } from './key-source.ts'
+import type { CallOptions } from './keyring.ts'
 import type { DecryptionMaterials, EncryptionMaterials } from './materials.ts'
 
 /** A set of names, and the keyring or manager that does the rest. */
-export interface RequiredEncryptionContextOptions {
+export interface RequiredEncryptionContextOptions extends KeySource {
   readonly requiredEncryptionContextKeys: readonly string[]
-  readonly keyring?: Keyring
-  readonly materialsManager?: CryptographicMaterialsManager
 }
 
 /**
@@ -30,15 +28,12 @@ export class RequiredEncryptionContextCryptographicMaterialsManager implements C
   readonly #names: readonly string[]
   readonly #underlying: CryptographicMaterialsManager
 
-  constructor({ requiredEncryptionContextKeys, keyring, materialsManager }: RequiredEncryptionContextOptions) {
+  constructor({ requiredEncryptionContextKeys, ...keySource }: RequiredEncryptionContextOptions) {
     if (requiredEncryptionContextKeys.length === 0) {
       throw new TypeError('"requiredEncryptionContextKeys" expected at least one name')
     }
-    if ((keyring === undefined) === (materialsManager === undefined)) {
-      throw new TypeError('expected exactly one of "keyring" and "materialsManager"')
-    }
     this.#names = [...new Set(requiredEncryptionContextKeys)]
-    this.#underlying = materialsManager ?? new DefaultCryptographicMaterialsManager(keyring!)
+    this.#underlying = managerOf(keySource)
   }
 
   async getEncryptionMaterials(

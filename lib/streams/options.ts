@@ -15,16 +15,10 @@ import {
   suiteOfPolicy,
 } from '../materials/commitment-policy.ts'
 import type { CryptographicMaterialsManager } from '../materials/cryptographic-materials-manager.ts'
-import { DefaultCryptographicMaterialsManager } from '../materials/default-cmm.ts'
-import type { Keyring } from '../materials/keyring.ts'
+import { type KeySource, managerOf } from '../materials/key-source.ts'
 import type { DriverOptions } from './protocol-transform.ts'
 
-interface MessageOptions extends Pick<DriverOptions, 'signal' | 'onProgress'> {
-  /** Who wraps or unwraps the data key. Exactly one of `keyring`, `keyProvider` and `materialsManager`. */
-  readonly keyring?: Keyring
-  /** A master key provider. */
-  readonly keyProvider?: Keyring
-  readonly materialsManager?: CryptographicMaterialsManager
+interface MessageOptions extends KeySource, Pick<DriverOptions, 'signal' | 'onProgress'> {
   /** `'require-encrypt-require-decrypt'` unless said. */
   readonly commitmentPolicy?: CommitmentPolicy
   /** At most so many encrypted data keys in a message, 1 or more; no limit unless said. */
@@ -166,7 +160,7 @@ function sharedSettings(options: EncryptOptions | DecryptOptions): SharedSetting
   }
   const defaults = DEFAULT_HEADER_LIMITS
   return {
-    materialsManager: chosenManager(options),
+    materialsManager: managerOf(options),
     commitmentPolicy,
     encryptionContext: checkedContext(options.encryptionContext),
     requiredEncryptionContextKeys: checkedNames(options.requiredEncryptionContextKeys),
@@ -179,28 +173,6 @@ function sharedSettings(options: EncryptOptions | DecryptOptions): SharedSetting
       maxFrameBytes: integer('maxFrameBytes', maxFrameBytes ?? defaults.maxFrameBytes, 1, MAX_FRAME_BYTES),
     },
   }
-}
-
-function chosenManager({ keyring, keyProvider, materialsManager }: MessageOptions): CryptographicMaterialsManager {
-  const given = [keyring, keyProvider, materialsManager].filter((option) => option !== undefined)
-  if (given.length !== 1) throw new TypeError('expected exactly one of "keyring", "keyProvider" and "materialsManager"')
-  if (materialsManager !== undefined) {
-    if (!hasMethods(materialsManager, 'getEncryptionMaterials', 'decryptMaterials')) {
-      throw new TypeError('"materialsManager" expected an object with getEncryptionMaterials and decryptMaterials')
-    }
-    return materialsManager
-  }
-  const keys = keyring ?? keyProvider
-  if (!hasMethods(keys, 'onEncrypt', 'onDecrypt')) {
-    const expected =
-      keyring === undefined ? '"keyProvider" expected a master key provider' : '"keyring" expected a keyring'
-    throw new TypeError(`${expected}: an object with onEncrypt and onDecrypt`)
-  }
-  return new DefaultCryptographicMaterialsManager(keys)
-}
-
-function hasMethods<T>(value: T | undefined, ...names: (keyof T)[]): value is T {
-  return typeof value === 'object' && value !== null && names.every((name) => typeof value[name] === 'function')
 }
 
 function chosenSuite(

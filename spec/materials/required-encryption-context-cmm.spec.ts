@@ -27,7 +27,7 @@ describe('materials/required-encryption-context-cmm', () => {
     assert.throws(() => manager(keyring, []), TypeError)
     assert.throws(() => new RequiredManager({ requiredEncryptionContextKeys: names }), TypeError)
     const both = { requiredEncryptionContextKeys: names, keyring, materialsManager }
-    assert.throws(() => new RequiredManager(both), /exactly one of "keyring" and "materialsManager"/)
+    assert.throws(() => new RequiredManager(both), /exactly one of "keyring", "keyProvider" and "materialsManager"/)
     assert.ok(new RequiredManager({ requiredEncryptionContextKeys: names, materialsManager }))
   })
 
