@@ -49,19 +49,24 @@ export function decryptCommand(signal: AbortSignal): Command {
 async function run(input: string, flags: DecryptFlags, signal: AbortSignal): Promise<void> {
   const { pairs, names } = pairsOf(flags.encryptionContext)
   // Loaded here, so that help and mistakes are quick.
-  const [{ runTransfer }, { decryptTransfer }, { keyringOf }, { decryptSettings }, { STANDARD_STREAM, defaultOutput }] =
-    await Promise.all([
-      import('./run-transfer.ts'),
-      import('../adapters/transfer.ts'),
-      import('./keys.ts'),
-      import('../streams/options.ts'),
-      import('./location.ts'),
-    ])
+  const [
+    { runTransfer },
+    { decryptTransfer },
+    { keySourceOf },
+    { decryptSettings },
+    { STANDARD_STREAM, defaultOutput },
+  ] = await Promise.all([
+    import('./run-transfer.ts'),
+    import('../adapters/transfer.ts'),
+    import('./keys.ts'),
+    import('../streams/options.ts'),
+    import('./location.ts'),
+  ])
   const { unsignedOnly, verifyFirst } = flags
   const streaming = (flags.output ?? defaultOutput('decrypt', input)) === STANDARD_STREAM
   const options = {
     ...sharedOptions(flags),
-    keyring: await keyringOf(flags, signal),
+    ...(await keySourceOf(flags, 'decrypt', signal)),
     encryptionContext: pairs,
     requiredEncryptionContextKeys: names,
     ...(unsignedOnly !== undefined && { unsignedOnly }),

@@ -56,7 +56,7 @@ async function run(input: string, flags: EncryptFlags, signal: AbortSignal): Pro
   const { pairs, names } = pairsOf(flags.encryptionContext)
   if (names[0] !== undefined) throw new UsageError(`-c expected NAME=VALUE, got ${JSON.stringify(names[0])}`)
   // Loaded here, so that help and mistakes are quick.
-  const [{ runTransfer }, { encryptTransfer }, { keyringOf }, { encryptSettings }] = await Promise.all([
+  const [{ runTransfer }, { encryptTransfer }, { keySourceOf }, { encryptSettings }] = await Promise.all([
     import('./run-transfer.ts'),
     import('../adapters/transfer.ts'),
     import('./keys.ts'),
@@ -65,7 +65,7 @@ async function run(input: string, flags: EncryptFlags, signal: AbortSignal): Pro
   const { frameLength, suite, randomAccess, requiredEncryptionContextKeys } = flags
   const options = {
     ...sharedOptions(flags),
-    keyring: await keyringOf(flags, signal),
+    ...(await keySourceOf(flags, 'encrypt', signal)),
     encryptionContext: pairs,
     ...(requiredEncryptionContextKeys !== undefined && { requiredEncryptionContextKeys }),
     ...(frameLength !== undefined && { frameLength }),

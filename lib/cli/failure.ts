@@ -84,8 +84,13 @@ export function describeFailure(error: unknown): string {
 }
 
 function adviceFor(error: unknown): string | undefined {
-  if (isEncryptionSdkError(error)) return policyAdvice(error) ?? ADVICE[error.code]
+  if (isEncryptionSdkError(error)) return kmsAdvice(error) ?? policyAdvice(error) ?? ADVICE[error.code]
   return SYSTEM_ADVICE[codeOf(error) ?? '']
+}
+
+function kmsAdvice({ message, code }: EncryptionSdkError): string | undefined {
+  if (code !== 'ERR_ESDK_WRAP' || !message.includes('AWS KMS')) return undefined
+  return 'check the key, its policy, and the AWS settings (AWS_REGION, AWS_PROFILE, …)'
 }
 
 /** The library names its own options; the command has other names for them. */

@@ -1,32 +1,83 @@
 /** The keys of a command line: one keyring of all of them. */
 import { openFileSource } from '../adapters/file-source.ts'
 import { MultiKeyring } from '../keyrings/multi-keyring.ts'
+import type { KeySource } from '../materials/key-source.ts'
 import type { Keyring } from '../materials/keyring.ts'
 import { unlessAborted } from '../materials/shared-request.ts'
+import { type CachingFlag, cachingSource } from './caching.ts'
 import { FileFailure, UsageError, asUsage } from './failure.ts'
 import { type KeyNaming, keyringOfFile } from './key-file.ts'
+import type { KmsFlags } from './kms-keys.ts'
 
 /** What the options of KEYS give. */
-export interface KeyFlags extends KeyNaming {
+export interface KeyFlags extends KeyNaming, KmsFlags {
   readonly key?: readonly string[]
+  /** Which of the options that name a key came first. */
+  readonly firstKey?: 'key' | 'kms'
+  readonly caching?: CachingFlag
 }
+
+/** What the keys are for. */
+export type KeyUse = 'encrypt' | 'decrypt'
 
 /** Longer is no key file. */
 const MAX_KEY_FILE_BYTES = 64 * 1024
 
 /**
- * The keyring of the given keys; of several, the first generates.
+ * Who wraps and unwraps under the given keys: of several, the first generates.
  *
- * @throws UsageError without any key, or when a file holds none; what the file system says.
+ * @throws UsageError without any key, when a file holds none, or where an option lacks the one that it belongs to; what
+ *   the file system says.
  */
-export async function keyringOf({ key: paths = [], ...naming }: KeyFlags, signal: AbortSignal): Promise<Keyring> {
+export async function keySourceOf(flags: KeyFlags, use: KeyUse, signal: AbortSignal): Promise<KeySource> {
+  checkCombination(flags, use)
+  const keyring = await keyringOf(flags, signal)
+  return cachingSource(keyring, flags.caching)
+}
+
+async function keyringOf(flags: KeyFlags, signal: AbortSignal): Promise<Keyring> {
+  const { key: paths = [], ...naming } = flags
   const keyrings: Keyring[] = []
   for (const path of paths) keyrings.push(await unlessAborted(readKeyring(path, naming), signal))
+  const kms = await kmsKeyrings(flags)
+  if (flags.firstKey === 'kms') keyrings.unshift(...kms)
+  else keyrings.push(...kms)
   const [generator, ...children] = keyrings
   if (generator === undefined) {
-    throw new UsageError('no key: give --key KEYFILE ("esdk keygen KEYFILE" makes one)')
+    throw new UsageError('no key: give --key KEYFILE ("esdk keygen KEYFILE" makes one), or --kms KEY_ARN')
   }
   return children.length === 0 ? generator : new MultiKeyring({ generator, children })
+}
+
+/** Options that say nothing without another one are mistakes: what was meant would not be done. */
+function checkCombination(flags: KeyFlags, use: KeyUse): void {
+  const { kms, mrk, discovery = false, discoveryAccount, discoveryPartition, discoveryRegion } = flags
+  if (discovery && use === 'encrypt') {
+    throw new UsageError('--discovery only decrypts: name the keys to encrypt under with --kms')
+  }
+  const lacking = [
+    [discoveryAccount, '--discovery-account'],
+    [discoveryRegion, '--discovery-region'],
+    [discoveryPartition, '--discovery-partition'],
+  ].find(([value]) => value !== undefined && !discovery)
+  if (lacking !== undefined) throw new UsageError(`${String(lacking[1])} goes with --discovery`)
+  if (discoveryPartition !== undefined && discoveryAccount === undefined) {
+    throw new UsageError('--discovery-partition goes with --discovery-account')
+  }
+  if (mrk === true && kms === undefined && !discovery) throw new UsageError('--mrk goes with --kms or --discovery')
+}
+
+/** Those of `--kms`, and that of `--discovery`. */
+async function kmsKeyrings(flags: KeyFlags): Promise<readonly Keyring[]> {
+  const { kms, discovery = false, firstKey } = flags
+  if (kms === undefined && !discovery) return []
+  // Which Node the command runs on is not its reader's choice, and stderr is for what went wrong.
+  process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true'
+  const { keyringOfKmsKeys, discoveryKeyring } = await import('./kms-keys.ts')
+  return asUsage(() => [
+    ...(kms === undefined ? [] : [keyringOfKmsKeys(flags, firstKey === 'kms')]),
+    ...(discovery ? [discoveryKeyring(flags)] : []),
+  ])
 }
 
 async function readKeyring(path: string, naming: KeyNaming): Promise<Keyring> {

@@ -1,6 +1,7 @@
 /** Options that several subcommands have, and what their values may be. */
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { COMMITMENT_POLICIES, type CommitmentPolicy } from '../materials/commitment-policy.ts'
+import { cachingOf } from './caching.ts'
 import { UsageError } from './failure.ts'
 import type { KeyFlags } from './keys.ts'
 import type { ProgressFlag } from './progress.ts'
@@ -21,6 +22,11 @@ const RSA_PADDINGS = ['pkcs1', 'oaep-sha1', 'oaep-sha256', 'oaep-sha384', 'oaep-
 
 /** KEYS. */
 export function addKeyOptions(command: Command): Command {
+  for (const name of ['key', 'kms'] as const) {
+    command.on(`option:${name}`, () => {
+      if (command.getOptionValue('firstKey') === undefined) command.setOptionValue('firstKey', name)
+    })
+  }
   return command
     .addOption(collected('--key <KEYFILE>', 'a key: JWK, PEM, or raw AES bytes; repeatable, the first generates'))
     .option('--key-namespace <NAMESPACE>', 'namespace of keys that name none (JWK and PEM: "esdk" unless said)')
@@ -29,6 +35,18 @@ export function addKeyOptions(command: Command): Command {
       new Option('--rsa-padding <PADDING>', 'padding of RSA keys that name none (default: oaep-sha256)').choices(
         RSA_PADDINGS,
       ),
+    )
+    .addOption(collected('--kms <KEY_ARN>', 'a key of AWS KMS; repeatable, the first of all keys generates'))
+    .option('--discovery', 'decrypt under whatever key of AWS KMS the message names')
+    .addOption(collected('--discovery-account <ID>', 'only keys of this account; repeatable'))
+    .option('--discovery-partition <PARTITION>', 'partition of those accounts (default: aws)')
+    .addOption(collected('--discovery-region <REGION>', 'only keys of this region; repeatable'))
+    .option('--mrk', 'multi-Region keys of --kms and --discovery: a replica in its own region serves as well')
+    .addOption(
+      new Option(
+        '--caching <NAME=VALUE,…>',
+        'use data keys again: max_age=SECONDS, capacity=N, max_messages_encrypted=N, max_bytes_encrypted=N',
+      ).argParser(cachingOf),
     )
 }
 
