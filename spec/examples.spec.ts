@@ -4,30 +4,63 @@ import { execFile } from 'node:child_process'
 import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
+import { esdk, temporaryFolder } from './cli/command.ts'
+import { startEc2Metadata } from './emulators/ec2-metadata.ts'
+import { type Emulator, PREPARE_TIMEOUT_MS } from './emulators/moto.ts'
+import { preparedOrPending } from './interop/pending.ts'
 import { ACCOUNT, useKmsServer } from './keyrings/kms/setup.ts'
 
 const root = resolve(import.meta.dirname, '..')
 const run = promisify(execFile)
 
+/** Examples that need more than AWS KMS have a spec of their own. */
+const WITH_SERVERS: readonly string[] = ['ec2-user-data.ts']
+
 describe('examples', () => {
   const kms = useKmsServer()
 
+  const env = (): NodeJS.ProcessEnv => ({
+    ...process.env,
+    AWS_ACCOUNT_ID: ACCOUNT,
+    AWS_ENDPOINT_URL: kms.server.endpoint,
+    AWS_REGION: 'us-west-2',
+    AWS_ACCESS_KEY_ID: 'spec',
+    AWS_SECRET_ACCESS_KEY: 'spec',
+  })
+
+  async function example(name: string, more: NodeJS.ProcessEnv = {}): Promise<string> {
+    const program = ['--import', 'tsx', join('examples', name)]
+    return (await run(process.execPath, program, { cwd: root, env: { ...env(), ...more } })).stdout
+  }
+
   it('run and print what they decrypted', async function () {
     this.timeout(120_000)
-    const names = (await readdir(join(root, 'examples'))).filter((name) => name.endsWith('.ts'))
+    const files = (await readdir(join(root, 'examples'))).filter((name) => name.endsWith('.ts'))
+    const names = files.filter((name) => !WITH_SERVERS.includes(name))
     assert.ok(names.length > 0)
-    const env = {
-      ...process.env,
-      AWS_ACCOUNT_ID: ACCOUNT,
-      AWS_ENDPOINT_URL: kms.server.endpoint,
-      AWS_REGION: 'us-west-2',
-      AWS_ACCESS_KEY_ID: 'spec',
-      AWS_SECRET_ACCESS_KEY: 'spec',
-    }
-    for (const name of names) {
-      const { stdout } = await run(process.execPath, ['--import', 'tsx', join('examples', name)], { cwd: root, env })
-      assert.match(stdout, /decrypted/, name)
-    }
+    for (const name of names) assert.match(await example(name), /decrypted/, name)
+  })
+
+  describe('of Amazon EC2 user data', () => {
+    const secrets = 'DATABASE_PASSWORD=correct horse\nAPI_TOKEN=battery staple\n'
+    const folder = temporaryFolder()
+    let metadata: Emulator | undefined
+
+    it('is decrypted on the instance, as the command encrypted it before the launch', async function () {
+      this.timeout(PREPARE_TIMEOUT_MS)
+      await writeFile(folder.of('secrets.env'), secrets)
+      const key = kms.server.aliases[2]!
+      const args = ['encrypt', 'secrets.env', '-o', 'user-data', '--kms', key, '-c', 'purpose=user-data']
+      const { code, stderr } = await esdk(folder.path, args, { env: env() as Record<string, string> }) // no holes in it
+      assert.deepEqual([code, stderr], [0, ''])
+      const userData = await readFile(folder.of('user-data'))
+      assert.ok(userData.length < 16 * 1024)
+      metadata = await preparedOrPending(this, () => startEc2Metadata(userData))
+      const output = await example('ec2-user-data.ts', { AWS_EC2_METADATA_SERVICE_ENDPOINT: metadata.endpoint })
+      assert.equal(output, 'decrypted 2 settings: DATABASE_PASSWORD, API_TOKEN\n')
+    })
+
+    after(() => metadata?.stop())
   })
 })
 
