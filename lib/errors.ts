@@ -119,3 +119,20 @@ export class LengthError extends EncryptionSdkError {
 export class ChangedError extends EncryptionSdkError {
   readonly code = 'ERR_ESDK_CHANGED'
 }
+
+/**
+ * Checks a number that a caller gave, and gives it back.
+ *
+ * @throws RangeError when it is no integer, or not in the range.
+ */
+export function checkInteger(
+  option: string,
+  value: number,
+  least: number,
+  most: number = Number.MAX_SAFE_INTEGER,
+): number {
+  if (!Number.isInteger(value) || value < least || value > most) {
+    throw new RangeError(`"${option}" expected integer in ${least}..${most}, got ${String(value)}`)
+  }
+  return value
+}

@@ -71,7 +71,7 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
     'kmsClientProvider',
     'limitRegions',
   ],
-  'esdk-streams/file': ['decryptFile', 'encryptFile', 'reencryptFile'],
+  'esdk-streams/file': ['decryptFile', 'encryptFile', 'openMessage', 'reencryptFile'],
 }
 
 /** Runs code in a process of its own, as a user's program beside the package would. */

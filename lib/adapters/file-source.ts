@@ -1,10 +1,11 @@
 /** Where bytes come from: a file, read in large blocks, or a named pipe. */
 import { type BigIntStats, closeSync, constants, open as openDescriptor } from 'node:fs'
-import { open, stat } from 'node:fs/promises'
+import { type FileHandle, open, stat } from 'node:fs/promises'
 import { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import type { RandomAccessSource } from './open-message.ts'
 
 /** A source under way. */
 export interface FileSource {
@@ -13,6 +14,8 @@ export interface FileSource {
   readonly stats: BigIntStats
   /** Its length in bytes, where it says one: some files (those of /proc) have content and say 0. */
   readonly length: number | undefined
+  /** The same open file, to be read at any position; absent where there are no positions. */
+  readonly ranges?: RandomAccessSource
   close(): Promise<void>
 }
 
@@ -32,11 +35,51 @@ export async function openFileSource(path: string): Promise<FileSource> {
   try {
     const stats = await handle.stat({ bigint: true })
     if (stats.isDirectory()) throw folderError(path)
-    return { bytes: blocksOf(handle), stats, length: lengthOf(stats), close: () => handle.close() }
+    return {
+      bytes: blocksOf(handle),
+      stats,
+      length: lengthOf(stats),
+      ...(stats.isFile() && { ranges: rangesOf(handle, Number(stats.size)) }),
+      close: () => handle.close(),
+    }
   } catch (error) {
     await handle.close()
     throw error
   }
+}
+
+/**
+ * Opens a file for reading at any position.
+ *
+ * @throws what the file system says; `EISDIR` for a folder; TypeError for a device or a pipe, which has no positions.
+ */
+export async function openFileRanges(path: string): Promise<RandomAccessSource> {
+  const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK) // a pipe would wait for its writer
+  try {
+    const stats = await handle.stat()
+    if (stats.isDirectory()) throw folderError(path)
+    if (!stats.isFile()) throw new TypeError(`${path} is no file: ranges can be read of files only`)
+    return { ...rangesOf(handle, stats.size), close: () => handle.close() }
+  } catch (error) {
+    await handle.close()
+    throw error
+  }
+}
+
+function rangesOf(handle: FileHandle, size: number): RandomAccessSource {
+  return { size, read: (position, length) => readRange(handle, position, length) }
+}
+
+/** Shorter where the file ends before. */
+async function readRange(handle: FileHandle, position: number, length: number): Promise<Buffer> {
+  const bytes = Buffer.allocUnsafeSlow(length)
+  let done = 0
+  while (done < length) {
+    const { bytesRead } = await handle.read(bytes, done, length - done, position + done)
+    if (bytesRead === 0) break
+    done += bytesRead
+  }
+  return bytes.subarray(0, done)
 }
 
 /** The length that an open file says it has. */
@@ -101,7 +144,7 @@ export function folderError(path: string): NodeJS.ErrnoException {
 }
 
 /** @throws TypeError when it is no path. */
-export function pathOf(name: 'from' | 'to', path: string | URL): string {
+export function pathOf(name: 'from' | 'to' | 'message', path: string | URL): string {
   if (path instanceof URL) return fileURLToPath(path)
   if (typeof path !== 'string' || path === '' || path.includes('\0')) {
     throw new TypeError(`"${name}" expected a path, or the URL of a file`)

@@ -1,10 +1,14 @@
 /** `esdk-streams/file`: whole files. A target appears when all of it was written and verified, or not at all. */
 import { type DecryptOptions, type EncryptOptions, decryptSettings, encryptSettings } from '../streams/options.ts'
 import { type ReencryptOptions, ReencryptStream } from '../streams/reencrypt.ts'
-import { type FileSource, openFileSource, pathOf } from './file-source.ts'
+import { type FileSource, openFileRanges, openFileSource, pathOf } from './file-source.ts'
 import { type FileTarget, openFileTarget } from './file-target.ts'
+import { MessageReader } from './message-reader.ts'
+import type { OpenMessageOptions, RandomAccessSource } from './open-message.ts'
 import { type FileResult, decryptTransfer, encryptTransfer, transfer } from './transfer.ts'
 
+export type { MessageReader, RangeOptions } from './message-reader.ts'
+export type { OpenMessageOptions, RandomAccessSource } from './open-message.ts'
 export type { FileResult } from './transfer.ts'
 
 /**
@@ -66,6 +70,31 @@ export async function reencryptFile(
       () => new ReencryptStream({ ...decryption, verifyFirst }, encryption, driver),
     )
   })
+}
+
+/**
+ * Opens a message for random access: reads any range of its plaintext, from the frames that hold it and no others.
+ *
+ * A file is held open by one descriptor until `close` (or the end of an `await using` block). Anything else that can be
+ * read at any position will do as well.
+ *
+ * @param message path of a file, or `{ size, read(position, length) }`
+ * @example
+ * const message = await openMessage('video.encrypted', { keyring })
+ * const middle = await message.read(Math.floor(message.plaintextLength / 2), 4096)
+ * await pipeline(message.createReadStream({ start: 1_000_000, end: 1_999_999 }), response)
+ * await message.close()
+ * @throws TypeError | RangeError when an option is unfit; `PolicyError` for a signed message without
+ * `allowUnverifiedSignature`; `UnsupportedError` for one that is not framed; the coded errors of a decryption, also where
+ * the message was cut or grown; the file system's own errors.
+ */
+export async function openMessage(
+  message: string | URL | RandomAccessSource,
+  options: OpenMessageOptions,
+): Promise<MessageReader> {
+  decryptSettings(options)
+  const isSource = typeof message === 'object' && !(message instanceof URL)
+  return MessageReader.open(isSource ? message : await openFileRanges(pathOf('message', message)), options)
 }
 
 async function withFiles(

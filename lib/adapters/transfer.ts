@@ -9,6 +9,8 @@ import type { DecryptOptions, EncryptOptions } from '../streams/options.ts'
 import type { MessageStats, ProtocolTransform } from '../streams/protocol-transform.ts'
 import type { FileSource } from './file-source.ts'
 import type { FileTarget } from './file-target.ts'
+import { MessageReader } from './message-reader.ts'
+import type { OpenMessageOptions, RandomAccessSource } from './open-message.ts'
 
 /** What came of a file. */
 export interface FileResult {
@@ -58,6 +60,43 @@ export async function decryptTransfer(
 ): Promise<FileResult> {
   const verifyFirst = options.verifyFirst ?? target.direct
   return transfer(source, target, signal, () => new DecryptStream({ ...options, verifyFirst, ...ONE_BLOCK_AT_A_TIME }))
+}
+
+/** Chooses a range, both ends included, of a plaintext of that many bytes. */
+export type SelectRange = (plaintextLength: number) => { readonly start: number; readonly end: number }
+
+/** Decrypts a range of a message into a target, and ends the target. Reads only the frames that hold it. */
+export async function rangeTransfer(
+  source: FileSource,
+  target: FileTarget,
+  { signal, ...options }: OpenMessageOptions,
+  select: SelectRange,
+): Promise<FileResult> {
+  const stats = { bytesIn: 0, bytesOut: 0, frames: 0 }
+  try {
+    const { ranges } = source
+    if (ranges === undefined) throw new TypeError('ranges can be read of files only')
+    const counted: RandomAccessSource = {
+      size: ranges.size,
+      read: async (...asked) => {
+        const bytes = await ranges.read(...asked)
+        stats.bytesIn += bytes.length
+        return bytes
+      },
+    }
+    const message = await MessageReader.open(counted, { ...options, ...(signal !== undefined && { signal }) })
+    const { header, plaintextLength } = message
+    const range = select(plaintextLength)
+    stats.bytesOut = range.end - range.start + 1
+    stats.frames = Math.floor(range.end / header.frameLength) - Math.floor(range.start / header.frameLength) + 1
+    await pipeline(message.createReadStream(range), target.sink, signal === undefined ? {} : { signal })
+    await message.close()
+    await target.commit(signal)
+    return { header, stats }
+  } catch (error) {
+    await target.discard()
+    throw signal?.aborted === true && isAbortError(error) ? abortError(signal) : error
+  }
 }
 
 /** Pipes a source through a stream into a target, and ends the target either way. */

@@ -1,11 +1,15 @@
 /** `esdk decrypt`. */
-import { Command } from 'commander'
-import { asUsage } from './failure.ts'
+import { Command, Option } from 'commander'
+import type { SelectRange } from '../adapters/transfer.ts'
+import { UsageError, asUsage } from './failure.ts'
 import { type TransferFlags, addKeyOptions, addTransferOptions, collected, pairsOf, sharedOptions } from './options.ts'
+import { rangeOf } from './range.ts'
 
 interface DecryptFlags extends TransferFlags {
   readonly unsignedOnly?: boolean
   readonly verifyFirst?: boolean
+  readonly range?: SelectRange
+  readonly allowUnverifiedSignature?: boolean
 }
 
 const EXAMPLES = `
@@ -14,6 +18,7 @@ when the exit code is 0, or give --verify-first. To anything else, nothing is wr
 
 Examples:
   $ esdk decrypt backup.tar.encrypted --key backup.jwk             writes backup.tar
+  $ esdk decrypt video.encrypted -o - --key video.jwk --range 1000000-1999999
   $ esdk decrypt backup.tar.encrypted --key backup.jwk -c purpose=backup -o restored.tar
   $ esdk decrypt - --key backup.jwk --verify-first < photos.tar.encrypted | tar x`
 
@@ -39,6 +44,12 @@ export function decryptCommand(signal: AbortSignal): Command {
     )
     .option('--unsigned-only', 'refuse signed messages')
     .option('--verify-first', 'write nothing before everything verified, even to "-"')
+    .addOption(
+      new Option('--range <START-END>', 'only these bytes of plaintext, both included (START- and -N too)').argParser(
+        rangeOf,
+      ),
+    )
+    .option('--allow-unverified-signature', 'with --range: also of signed messages, whose signature is not verified')
   return addTransferOptions(command)
     .addHelpText('after', EXAMPLES)
     .action(async (input: string, flags: DecryptFlags) => {
@@ -48,10 +59,11 @@ export function decryptCommand(signal: AbortSignal): Command {
 
 async function run(input: string, flags: DecryptFlags, signal: AbortSignal): Promise<void> {
   const { pairs, names } = pairsOf(flags.encryptionContext)
+  checkRange(input, flags)
   // Loaded here, so that help and mistakes are quick.
   const [
     { runTransfer },
-    { decryptTransfer },
+    { decryptTransfer, rangeTransfer },
     { keySourceOf },
     { decryptSettings },
     { STANDARD_STREAM, defaultOutput },
@@ -62,7 +74,7 @@ async function run(input: string, flags: DecryptFlags, signal: AbortSignal): Pro
     import('../streams/options.ts'),
     import('./location.ts'),
   ])
-  const { unsignedOnly, verifyFirst } = flags
+  const { unsignedOnly, verifyFirst, range, allowUnverifiedSignature = false } = flags
   const streaming = (flags.output ?? defaultOutput('decrypt', input)) === STANDARD_STREAM
   const options = {
     ...sharedOptions(flags),
@@ -78,6 +90,18 @@ async function run(input: string, flags: DecryptFlags, signal: AbortSignal): Pro
     input,
     flags,
     signal,
-    work: (source, target, work) => decryptTransfer(source, target, { ...options, ...work }),
+    work: (source, target, work) =>
+      range === undefined
+        ? decryptTransfer(source, target, { ...options, ...work })
+        : rangeTransfer(source, target, { ...options, ...work, allowUnverifiedSignature }, range),
   })
+}
+
+function checkRange(input: string, { range, allowUnverifiedSignature, verifyFirst }: DecryptFlags): void {
+  if (range === undefined) {
+    if (allowUnverifiedSignature === true) throw new UsageError('--allow-unverified-signature goes with --range')
+    return
+  }
+  if (input === '-') throw new UsageError('--range needs a file, not "-"')
+  if (verifyFirst === true) throw new UsageError('--verify-first reads all of a message, --range only some of it')
 }

@@ -98,6 +98,7 @@ function policyAdvice({ message, code }: EncryptionSdkError): string | undefined
   if (code !== 'ERR_ESDK_POLICY' && code !== 'ERR_ESDK_LIMIT') return undefined
   if (message.includes('forbids decrypting')) return 'allow it with --commitment-policy require-encrypt-allow-decrypt'
   if (message.includes('forbids encrypting')) return 'choose another --suite or --commitment-policy'
+  if (message.includes('"allowUnverifiedSignature"')) return 'allow it with --allow-unverified-signature'
   if (message.includes('"unsignedOnly"')) return 'leave out --unsigned-only'
   if (message.includes('encryption context takes')) return 'give fewer or shorter -c pairs'
   if (message.includes('encryption context')) return 'correct -c; "esdk inspect" shows the pairs that are stored'

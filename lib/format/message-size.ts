@@ -46,15 +46,36 @@ export function plaintextLengthOf(parameters: MessageSizeParameters & { readonly
   const { headerLength, frameLength, ciphertextLength: total } = parameters
   checkLengths({ headerLength, frameLength, ciphertextLength: total })
   const body = total - headerLength - footerLength(parameters)
-  const content = body - (frameLength === 0 ? NON_FRAMED_OVERHEAD : FINAL_FRAME.overhead)
-  const regular = frameLength === 0 ? 0 : Math.floor(content / (frameLength + REGULAR_FRAME.overhead))
-  const last = content - regular * (frameLength + REGULAR_FRAME.overhead)
-  if (content < 0 || (frameLength !== 0 && last > frameLength)) {
-    throw new MalformedMessageError(
-      `no message with frames of ${frameLength} bytes is ${total} bytes long: it was cut or grown`,
-    )
+  if (frameLength === 0) {
+    if (body < NON_FRAMED_OVERHEAD) throw wrongLength(total, frameLength)
+    return body - NON_FRAMED_OVERHEAD
   }
-  return regular * frameLength + last
+  const frames = framesOf(body, frameLength)
+  if (frames === undefined) throw wrongLength(total, frameLength)
+  return frames.regular * frameLength + frames.finalLength
+}
+
+/** How a framed body of a length is divided. */
+export interface BodyFrames {
+  /** Number of regular frames before the final one. */
+  readonly regular: number
+  /** Bytes of content in the final frame. */
+  readonly finalLength: number
+}
+
+/** The frames of a body of `bodyLength` bytes: a length has one division, or none. */
+export function framesOf(bodyLength: number, frameLength: number): BodyFrames | undefined {
+  const content = bodyLength - FINAL_FRAME.overhead
+  const regular = Math.floor(content / (frameLength + REGULAR_FRAME.overhead))
+  const finalLength = content - regular * (frameLength + REGULAR_FRAME.overhead)
+  return content < 0 || finalLength > frameLength ? undefined : { regular, finalLength }
+}
+
+/** The error for a message whose length no whole message has. */
+export function wrongLength(total: number, frameLength: number): MalformedMessageError {
+  return new MalformedMessageError(
+    `no message with frames of ${frameLength} bytes is ${total} bytes long: it was cut or grown`,
+  )
 }
 
 function footerLength({ algorithmSuite: named = 0x0578, signatureLength }: MessageSizeParameters): number {

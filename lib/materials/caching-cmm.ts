@@ -1,4 +1,5 @@
 /** The caching materials manager: framework/caching-cmm.md. */
+import { checkInteger } from '../errors.ts'
 import { randomUUID } from 'node:crypto'
 import type { EncryptedDataKey } from '../format/encrypted-data-key.ts'
 import { type EncryptionContext, encryptionContextOf } from '../format/encryption-context.ts'
@@ -82,7 +83,7 @@ export class CachingCryptographicMaterialsManager implements CryptographicMateri
       throw new RangeError(`"maxAgeMs" expected a finite number above 0, got ${String(maxAgeMs)}`)
     }
     checkInteger('maxMessages', maxMessages, 1, MAX_MESSAGES)
-    checkInteger('maxBytes', maxBytes, 0, Number.MAX_SAFE_INTEGER)
+    checkInteger('maxBytes', maxBytes, 0)
     this.#partitionId = partitionId
     this.#maxBytes = maxBytes
     const limits = { maxAgeMs, maxMessages, maxBytes }
@@ -232,10 +233,4 @@ function ownBytes(materials: EncryptionMaterials): EncryptionMaterials {
     }),
   )
   return Object.freeze({ ...materials, encryptedDataKeys: Object.freeze(copies) })
-}
-
-function checkInteger(option: string, value: number, least: number, most: number): void {
-  if (!Number.isInteger(value) || value < least || value > most) {
-    throw new RangeError(`"${option}" expected integer in ${least}..${most}, got ${String(value)}`)
-  }
 }

@@ -1,4 +1,5 @@
 /** The local cache: framework/local-cryptographic-materials-cache.md. */
+import { checkInteger } from '../errors.ts'
 import { LRUCache } from 'lru-cache'
 import type { CacheEntry, CacheGetOptions, CryptographicMaterialsCache } from './cryptographic-materials-cache.ts'
 
@@ -31,8 +32,8 @@ export class LocalCryptographicMaterialsCache implements CryptographicMaterialsC
   #sweep: NodeJS.Timeout | undefined
 
   constructor({ capacity, entryPruningTailSize = 1, now = Date.now }: LocalCacheOptions) {
-    checkInteger('capacity', capacity, 0)
-    checkInteger('entryPruningTailSize', entryPruningTailSize, 1)
+    checkInteger('capacity', capacity, 0, MAX_CAPACITY)
+    checkInteger('entryPruningTailSize', entryPruningTailSize, 1, MAX_CAPACITY)
     this.#entries = capacity === 0 ? undefined : new LRUCache({ max: capacity })
     this.#tailSize = entryPruningTailSize
     this.#now = now
@@ -112,11 +113,5 @@ export class LocalCryptographicMaterialsCache implements CryptographicMaterialsC
       for (const identifier of [...(this.#entries?.keys() ?? [])]) this.#dropExpired(identifier)
       if (this.size > 0) this.#sweepLater()
     }, SWEEP_MS).unref()
-  }
-}
-
-function checkInteger(option: string, value: number, least: number): void {
-  if (!Number.isInteger(value) || value < least || value > MAX_CAPACITY) {
-    throw new RangeError(`"${option}" expected integer in ${least}..${MAX_CAPACITY}, got ${String(value)}`)
   }
 }

@@ -1,5 +1,5 @@
 /** The storm-tracking cache: framework/storm-tracking-cryptographic-materials-cache.md. */
-import { LimitError } from '../errors.ts'
+import { LimitError, checkInteger } from '../errors.ts'
 import {
   type CacheEntry,
   type CacheGetOptions,
@@ -74,10 +74,10 @@ export class StormTrackingCache implements CryptographicMaterialsCache {
     clock = SYSTEM_CLOCK,
   }: StormTrackingOptions) {
     if (!isMaterialsCache(cache)) throw new TypeError('"cache" expected an object with put, get and delete')
-    checkInteger('graceIntervalMs', graceIntervalMs)
-    checkInteger('inFlightTtlMs', inFlightTtlMs)
-    checkInteger('gracePeriodMs', gracePeriodMs)
-    checkInteger('fanOut', fanOut)
+    checkInteger('graceIntervalMs', graceIntervalMs, 1, MAX)
+    checkInteger('inFlightTtlMs', inFlightTtlMs, 1, MAX)
+    checkInteger('gracePeriodMs', gracePeriodMs, 1, MAX)
+    checkInteger('fanOut', fanOut, 1, MAX)
     if (graceIntervalMs > inFlightTtlMs || inFlightTtlMs > gracePeriodMs) {
       throw new RangeError(
         `expected "graceIntervalMs" <= "inFlightTtlMs" <= "gracePeriodMs", got ${graceIntervalMs}, ${inFlightTtlMs} and ${gracePeriodMs}`,
@@ -193,10 +193,4 @@ function withResolvers(): { promise: Promise<void>; resolve: () => void } {
     resolve = done
   })
   return { promise, resolve }
-}
-
-function checkInteger(option: string, value: number): void {
-  if (!Number.isInteger(value) || value < 1 || value > MAX) {
-    throw new RangeError(`"${option}" expected integer in 1..${MAX}, got ${String(value)}`)
-  }
 }

@@ -1,4 +1,5 @@
 /** The options of both directions: one object, validated once, at once. */
+import { checkInteger } from '../errors.ts'
 import { type AlgorithmSuite, algorithmSuite, suiteHex } from '../format/algorithm-suite.ts'
 import {
   type EncryptionContext,
@@ -95,7 +96,7 @@ const MAX_HEADER_BYTES = 2 ** 30
 /** @throws TypeError | RangeError when an option is unfit. */
 export function encryptSettings(options: EncryptOptions): EncryptSettings {
   const shared = sharedSettings(options)
-  const frameLength = integer(
+  const frameLength = checkInteger(
     'frameLength',
     options.frameLength ?? DEFAULT_FRAME_LENGTH,
     1,
@@ -103,15 +104,14 @@ export function encryptSettings(options: EncryptOptions): EncryptSettings {
   )
   const { plaintextLength, plaintextLengthBound } = options
   if (plaintextLength !== undefined) {
-    integer('plaintextLength', plaintextLength, 0, Number.MAX_SAFE_INTEGER)
+    checkInteger('plaintextLength', plaintextLength, 0)
     if (Math.ceil(plaintextLength / frameLength) > MAX_SEQUENCE_NUMBER) {
       throw new RangeError(
         `a plaintext of ${plaintextLength} bytes takes more than ${MAX_SEQUENCE_NUMBER} frames of ${frameLength} bytes`,
       )
     }
   }
-  if (plaintextLengthBound !== undefined)
-    integer('plaintextLengthBound', plaintextLengthBound, 0, Number.MAX_SAFE_INTEGER)
+  if (plaintextLengthBound !== undefined) checkInteger('plaintextLengthBound', plaintextLengthBound, 0)
   const reserved = Object.keys(shared.encryptionContext).find((name) => name.startsWith(RESERVED_PREFIX))
   if (reserved !== undefined) {
     throw new TypeError(
@@ -168,9 +168,9 @@ function sharedSettings(options: EncryptOptions | DecryptOptions): SharedSetting
       maxEncryptedDataKeys:
         maxEncryptedDataKeys === undefined
           ? defaults.maxEncryptedDataKeys
-          : integer('maxEncryptedDataKeys', maxEncryptedDataKeys, 1, Number.MAX_SAFE_INTEGER),
-      maxHeaderBytes: integer('maxHeaderBytes', maxHeaderBytes ?? defaults.maxHeaderBytes, 1, MAX_HEADER_BYTES),
-      maxFrameBytes: integer('maxFrameBytes', maxFrameBytes ?? defaults.maxFrameBytes, 1, MAX_FRAME_BYTES),
+          : checkInteger('maxEncryptedDataKeys', maxEncryptedDataKeys, 1),
+      maxHeaderBytes: checkInteger('maxHeaderBytes', maxHeaderBytes ?? defaults.maxHeaderBytes, 1, MAX_HEADER_BYTES),
+      maxFrameBytes: checkInteger('maxFrameBytes', maxFrameBytes ?? defaults.maxFrameBytes, 1, MAX_FRAME_BYTES),
     },
   }
 }
@@ -210,13 +210,6 @@ function checkedNames(names: readonly string[] = []): readonly string[] {
     throw new TypeError('"requiredEncryptionContextKeys" expected an array of names')
   }
   return [...new Set<string>(names)]
-}
-
-function integer(option: string, value: number, least: number, most: number): number {
-  if (!Number.isInteger(value) || value < least || value > most) {
-    throw new RangeError(`"${option}" expected integer in ${least}..${most}, got ${String(value)}`)
-  }
-  return value
 }
 
 function flag(option: string, value: boolean | undefined): boolean {
