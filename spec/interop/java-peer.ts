@@ -87,13 +87,21 @@ async function jdkVersion(): Promise<string> {
 }
 
 async function build(folder: string): Promise<void> {
-  const settings = ['--quiet', '--batch-mode', '--file', `${sources}pom.xml`, `-Dfolder=${folder}`]
+  const settings = [
+    '--quiet',
+    '--batch-mode',
+    '-Dstyle.color=never',
+    '--file',
+    `${sources}pom.xml`,
+    `-Dfolder=${folder}`,
+  ]
   try {
     await run('mvn', [...settings, 'compile', 'dependency:copy-dependencies'], { timeout: BUILD_TIMEOUT_MS })
   } catch (error) {
-    // Maven says on stdout what is wrong, and that first.
-    const stdout = error instanceof Error && 'stdout' in error ? String(error.stdout) : ''
-    throw new Error(stdout.split('\n').find((line) => line.includes('ERROR')) ?? lastLine(error), { cause: error })
+    // Maven says on stdout what is wrong, among much else.
+    const lines = error instanceof Error && 'stdout' in error ? String(error.stdout).split('\n') : []
+    const line = lines.find((text) => /ERROR.*(\.java:|Failed to execute|Could not)/.test(text))
+    throw new Error(line ?? lastLine(error), { cause: error })
   }
 }
 

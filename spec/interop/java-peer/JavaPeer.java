@@ -23,6 +23,7 @@ import java.security.PrivateKey;
 import java.security.PublicKey;
 import java.security.spec.PKCS8EncodedKeySpec;
 import java.security.spec.X509EncodedKeySpec;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Base64;
 import java.util.HashMap;
@@ -36,6 +37,7 @@ import software.amazon.awssdk.protocols.jsoncore.JsonNode;
 import software.amazon.awssdk.protocols.jsoncore.JsonWriter;
 import software.amazon.awssdk.regions.Region;
 import software.amazon.awssdk.services.kms.KmsClient;
+import software.amazon.cryptography.materialproviders.IClientSupplier;
 import software.amazon.cryptography.materialproviders.IKeyring;
 import software.amazon.cryptography.materialproviders.MaterialProviders;
 import software.amazon.cryptography.materialproviders.model.AesWrappingAlg;
@@ -69,6 +71,8 @@ public final class JavaPeer {
       MaterialProviders.builder().MaterialProvidersConfig(MaterialProvidersConfig.builder().build()).build();
   private static final Map<Region, KmsClient> CLIENTS = new ConcurrentHashMap<>();
 
+  private static final IClientSupplier SUPPLIER = asked -> clientOf(Region.of(asked.region()));
+
   /** Making keys takes longer than many messages, so that each is kept: an IKeyring or a MasterKeyProvider. */
   private static final Map<JsonNode, Object> KNOWN_KEYS = new HashMap<>();
 
@@ -97,7 +101,7 @@ public final class JavaPeer {
   }
 
   private static CryptoResult<byte[], ?> message(JsonNode request) throws GeneralSecurityException {
-    var suite = suiteOf(Integer.parseInt(request.field("suite").orElseThrow().asNumber()));
+    var suite = suiteOf(number(request, "suite"));
     var policy =
         suite.isCommitting() ? CommitmentPolicy.RequireEncryptRequireDecrypt : CommitmentPolicy.ForbidEncryptAllowDecrypt;
     var client = AwsCrypto.builder().withCommitmentPolicy(policy);
@@ -109,9 +113,10 @@ public final class JavaPeer {
           : client.build().decryptData((MasterKeyProvider<?>) keys, data);
     }
     client.withEncryptionAlgorithm(suite);
-    client.withEncryptionFrameSize(Integer.parseInt(request.field("frameLength").orElseThrow().asNumber()));
+    client.withEncryptionFrameSize(number(request, "frameLength"));
     var context = new HashMap<String, String>();
-    request.field("encryptionContext").orElseThrow().asObject().forEach((name, value) -> context.put(name, value.asString()));
+    var pairs = request.field("encryptionContext").orElseThrow().asObject();
+    pairs.forEach((name, value) -> context.put(name, value.asString()));
     return keys instanceof IKeyring keyring
         ? client.build().encryptData(keyring, data, context)
         : client.build().encryptData((MasterKeyProvider<?>) keys, data, context);
@@ -162,7 +167,7 @@ public final class JavaPeer {
   }
 
   private static MasterKeyProvider<?> providers(JsonNode keys) throws GeneralSecurityException {
-    var providers = new java.util.ArrayList<MasterKeyProvider<?>>();
+    var providers = new ArrayList<MasterKeyProvider<?>>();
     for (var provider : keys.field("providers").orElseThrow().asArray()) {
       providers.add((MasterKeyProvider<?>) keysOf(provider));
     }
@@ -173,20 +178,18 @@ public final class JavaPeer {
   private static MasterKeyProvider<?> kmsProvider(JsonNode keys) {
     var builder = KmsMasterKeyProvider.builder().customRegionalClientSupplier(JavaPeer::clientOf);
     if (keys.field("keyIds").isPresent()) return builder.buildStrict(texts(keys, "keyIds"));
-    var accounts = accountsOf(keys);
-    return accounts.isEmpty() ? builder.buildDiscovery() : builder.buildDiscovery(filterOf(keys, accounts.get()));
+    return filterOf(keys).map(builder::buildDiscovery).orElseGet(builder::buildDiscovery);
   }
 
   private static MasterKeyProvider<?> kmsMrkProvider(JsonNode keys) {
     var builder = AwsKmsMrkAwareMasterKeyProvider.builder().customRegionalClientSupplier(JavaPeer::clientOf);
     if (keys.field("keyIds").isPresent()) return builder.buildStrict(texts(keys, "keyIds"));
     builder.discoveryMrkRegion(Region.of(text(keys, "region")));
-    var accounts = accountsOf(keys);
-    return accounts.isEmpty() ? builder.buildDiscovery() : builder.buildDiscovery(filterOf(keys, accounts.get()));
+    return filterOf(keys).map(builder::buildDiscovery).orElseGet(builder::buildDiscovery);
   }
 
-  private static DiscoveryFilter filterOf(JsonNode keys, List<String> accounts) {
-    return new DiscoveryFilter(text(keys, "partition"), accounts);
+  private static Optional<DiscoveryFilter> filterOf(JsonNode keys) {
+    return keys.field("accounts").map(all -> new DiscoveryFilter(text(keys, "partition"), texts(keys, "accounts")));
   }
 
   // Keyrings
@@ -217,7 +220,7 @@ public final class JavaPeer {
     var input = CreateMultiKeyringInput.builder();
     var generator = keys.field("generator");
     if (generator.isPresent()) input.generator((IKeyring) keysOf(generator.get()));
-    var children = new java.util.ArrayList<IKeyring>();
+    var children = new ArrayList<IKeyring>();
     for (var child : keys.field("children").orElseThrow().asArray()) children.add((IKeyring) keysOf(child));
     return MPL.CreateMultiKeyring(input.childKeyrings(children).build());
   }
@@ -236,41 +239,33 @@ public final class JavaPeer {
   private static IKeyring kmsMulti(JsonNode keys) {
     var input = CreateAwsKmsMultiKeyringInput.builder().kmsKeyIds(texts(keys, "keyIds"));
     keys.field("generator").ifPresent(generator -> input.generator(generator.asString()));
-    return MPL.CreateAwsKmsMultiKeyring(input.clientSupplier(asked -> clientOf(Region.of(asked.region()))).build());
+    return MPL.CreateAwsKmsMultiKeyring(input.clientSupplier(SUPPLIER).build());
   }
 
   private static IKeyring kmsMrkMulti(JsonNode keys) {
     var input = CreateAwsKmsMrkMultiKeyringInput.builder().kmsKeyIds(texts(keys, "keyIds"));
     keys.field("generator").ifPresent(generator -> input.generator(generator.asString()));
-    return MPL.CreateAwsKmsMrkMultiKeyring(input.clientSupplier(asked -> clientOf(Region.of(asked.region()))).build());
+    return MPL.CreateAwsKmsMrkMultiKeyring(input.clientSupplier(SUPPLIER).build());
   }
 
   private static IKeyring kmsDiscoveryMulti(JsonNode keys) {
     var input = CreateAwsKmsDiscoveryMultiKeyringInput.builder().regions(texts(keys, "regions"));
     mplFilterOf(keys).ifPresent(input::discoveryFilter);
-    input.clientSupplier(asked -> clientOf(Region.of(asked.region())));
+    input.clientSupplier(SUPPLIER);
     return MPL.CreateAwsKmsDiscoveryMultiKeyring(input.build());
   }
 
   private static IKeyring kmsMrkDiscoveryMulti(JsonNode keys) {
     var input = CreateAwsKmsMrkDiscoveryMultiKeyringInput.builder().regions(texts(keys, "regions"));
     mplFilterOf(keys).ifPresent(input::discoveryFilter);
-    input.clientSupplier(asked -> clientOf(Region.of(asked.region())));
+    input.clientSupplier(SUPPLIER);
     return MPL.CreateAwsKmsMrkDiscoveryMultiKeyring(input.build());
   }
 
   private static Optional<software.amazon.cryptography.materialproviders.model.DiscoveryFilter> mplFilterOf(JsonNode keys) {
-    return accountsOf(keys)
-        .map(
-            accounts ->
-                software.amazon.cryptography.materialproviders.model.DiscoveryFilter.builder()
-                    .partition(text(keys, "partition"))
-                    .accountIds(accounts)
-                    .build());
-  }
-
-  private static Optional<List<String>> accountsOf(JsonNode keys) {
-    return keys.field("accounts").map(accounts -> accounts.asArray().stream().map(JsonNode::asString).toList());
+    var filter = software.amazon.cryptography.materialproviders.model.DiscoveryFilter.builder();
+    return keys.field("accounts")
+        .map(all -> filter.partition(text(keys, "partition")).accountIds(texts(keys, "accounts")).build());
   }
 
   private static KmsClient clientOf(Region region) {
@@ -283,6 +278,10 @@ public final class JavaPeer {
   }
 
   // Fields of requests
+
+  private static int number(JsonNode object, String name) {
+    return Integer.parseInt(object.field(name).orElseThrow().asNumber());
+  }
 
   private static String text(JsonNode object, String name) {
     return object.field(name).orElseThrow().asString();

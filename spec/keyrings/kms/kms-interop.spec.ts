@@ -147,7 +147,9 @@ for (const [title, start] of Object.entries(KMS_PEERS)) {
           only(region)
           const key = three[index]!
           for (const data of written) {
-            for (const reader of [peer.strict([key]), peer.discovery([region])]) await letRead(reader, data, each)
+            for (const reader of [peer.strict([key]), peer.discovery([region]), peer.discovery(REGIONS)]) {
+              await letRead(reader, data, each)
+            }
           }
           await letRead(peer.strict(three), written[0]!, each)
           const options = { clientProvider, region, regions: [region] }

@@ -37,7 +37,7 @@ export interface TheirKeys {
 export interface KmsPeer {
   /** Wraps under all of these keys, of which the first generates; unwraps under just these. */
   strict(keyIds: readonly string[]): TheirKeys
-  /** Unwraps under any key of these accounts of the partition `aws`; under any key at all, unless they are said. */
+  /** Unwraps under any key of these accounts of the partition `aws`; under any key of the regions, unless they are said. */
   discovery(regions: readonly string[], accounts?: readonly string[]): TheirKeys
   /** A multi-Region key. */
   mrk(keyId: string): TheirKeys
@@ -92,7 +92,11 @@ type OfMpl = (keyring: MplKeyring) => TheirKeys
 function mplKeyrings(of: OfMpl): Omit<KmsPeer, 'close'> {
   return {
     strict: ([generator, ...keyIds]) => of({ type: 'kms-multi', generator: generator!, keyIds }),
-    discovery: (regions, accounts) => of({ type: 'kms-discovery-multi', regions, ...filterOf(accounts) }),
+    discovery([region, ...others], accounts) {
+      const filter = filterOf(accounts)
+      if (others.length === 0) return of({ type: 'kms-discovery', region: region!, ...filter })
+      return of({ type: 'kms-discovery-multi', regions: [region!, ...others], ...filter })
+    },
     mrk: (keyId) => of({ type: 'kms-mrk-multi', keyIds: [], generator: keyId }),
     mrkDiscovery: (region) => of({ type: 'kms-mrk-discovery-multi', regions: [region] }),
     escrow(keyId, key) {
