@@ -104,8 +104,9 @@ def multi(key):
 
 
 # A keyring of another kind needs only its line here.
-KEYRINGS = {"raw-aes": raw_aes, "raw-rsa": raw_rsa, "raw-ecdh": raw_ecdh, "multi": multi, **kms_keyrings(MPL)}
+KEYRINGS = {"raw-aes": raw_aes, "raw-rsa": raw_rsa, "raw-ecdh": raw_ecdh, "multi": multi}
 KNOWN_KEYRINGS = {}
+KEYRINGS.update(kms_keyrings(MPL))
 
 
 def keyring_of(key):
