@@ -1,10 +1,10 @@
 /**
- * Data keys wrapped under an AES key that never leaves a token. With SoftHSM, for one that has a token already:
+ * Data keys wrapped under an AES key that never leaves a token. This makes such a key on a token that is there:
  *
- *     pkcs11-tool --module $PKCS11_LIBRARY --login --keygen --key-type AES:32 --label backup
+ *     pkcs11-tool --module $PKCS11_LIBRARY --token-label my-token --login --keygen --key-type AES:32 --label backup
  *
- * Needs the package `pkcs11js`.
- * Run: `PKCS11_LIBRARY=/usr/lib/softhsm/libsofthsm2.so PKCS11_TOKEN=my-token PKCS11_PIN=1234 node --import tsx examples/pkcs11.ts`
+ * Needs the package `pkcs11js`. Run, with PKCS11_LIBRARY, PKCS11_TOKEN and PKCS11_PIN set:
+ * `node --import tsx examples/pkcs11.ts`
  */
 import assert from 'node:assert/strict'
 import { decrypt, encrypt } from 'esdk-streams'

@@ -63,7 +63,8 @@ const METHODS = ['C_OpenSession', 'C_FindObjects', 'C_EncryptAsync', 'C_DecryptA
  * Wraps data keys under an AES or RSA key that stays on a token: a hardware security module, a smart card. Needs the
  * package `pkcs11js`, which is loaded when the keyring is first used. Messages are those of `RawAesKeyring` and
  * `RawRsaKeyring` under the same key, name and namespace. RSA wraps in this process, under the public key that is on the
- * token, and unwraps on the token. It stays logged in until it is closed.
+ * token, and unwraps on the token. It stays logged in until it is closed. Only the token's encrypting and decrypting is
+ * off this thread; pkcs11js opens sessions, logs in and finds keys on it.
  *
  * @example
  * const keyring = new Pkcs11Keyring({

@@ -70,7 +70,9 @@ describe('keyrings/pkcs11/pkcs11-token', () => {
     it('once, with few sessions, however much there is to do', async () => {
       const { calls, module } = counting()
       const keyring = over(module)
-      const messages = await Promise.all(Array.from({ length: 100 }, () => encrypt('text', { keyring })))
+      const messages = await Promise.all(
+        Array.from({ length: 100 }, () => encrypt('text', { keyring, algorithmSuite: 0x0478 })),
+      )
       await Promise.all(messages.map(({ ciphertext }) => decrypt(ciphertext, { keyring })))
       assert.equal(calls.get('C_Login'), 1)
       assert.equal(calls.get('C_OpenSession')! <= MAX_SESSIONS, true)
@@ -262,6 +264,40 @@ describe('keyrings/pkcs11/pkcs11-token', () => {
         assert.equal(attempt.cause instanceof Error, true)
       }
     })
+  })
+
+  it('passes over slots with a token that nobody knows, and takes none of two with the same label', async () => {
+    const labelled = (answerOf: (call: () => unknown) => unknown): Pkcs11Keyring =>
+      over(
+        overridden(token.hsm.admin, (name, args, call) => {
+          const other = name === 'C_GetTokenInfo' && !(args[0] as Buffer).equals(token.hsm.slotOf(TOKEN))
+          return other ? answerOf(call) : call()
+        }),
+      )
+    const unknown = labelled(() => {
+      throw answer('CKR_TOKEN_NOT_RECOGNIZED', 225)
+    })
+    await wrapped(unknown)
+    const twice = labelled(() => ({ label: TOKEN.padEnd(32, '\0') }))
+    const { message } = await wrapErrorOf(twice)
+    assert.match(message, /there are \d tokens labelled "esdk spec": say which "slot"$/)
+  })
+
+  it('closes the session in which it could not log in', async () => {
+    let closing = true
+    const closed: unknown[] = []
+    const module = overridden(token.hsm.admin, (name, args, call) => {
+      if (name !== 'C_CloseSession') return call()
+      closed.push(args[0])
+      const result = call()
+      if (closing) return result
+      throw answer('CKR_SESSION_HANDLE_INVALID', 179)
+    })
+    for (closing of [true, false]) {
+      const { message } = await wrapErrorOf(over(module, { pin: 'not the PIN' }))
+      assert.match(message, /the PIN is wrong \(CKR_PIN_INCORRECT\)$/)
+    }
+    assert.equal(closed.length, 2)
   })
 
   it('does not tell of a device error over a ciphertext of RSA: padding may be why', async () => {
