@@ -424,10 +424,12 @@ describe('keyrings/pkcs11/pkcs11-token', () => {
       const third = make({ tokenLabel: OTHER_TOKEN })
       await Promise.all([wrapped(one), wrapped(two), wrapErrorOf(third)])
       await one.close()
+      // Before anything is asked of the other, which would initialize it again.
+      assert.equal(token.hsm.isInitialized(), true)
       const key = await wrapped(two)
       await third.close()
-      await assertUnwraps(two, key)
       assert.equal(token.hsm.isInitialized(), true)
+      await assertUnwraps(two, key)
       await two.close()
       assert.equal(token.hsm.isInitialized(), false)
       await wrapped(make())
