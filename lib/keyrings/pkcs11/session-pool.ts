@@ -1,6 +1,6 @@
 /** Sessions of a token: a few that are used again, each by one at a time, and renewed when they are lost. */
 import type { Pkcs11Module } from './pkcs11-module.ts'
-import { TokenFailure, isGone, isLost, returnValueOf } from './token-failure.ts'
+import { TokenFailure, isLost, returnValueOf } from './token-failure.ts'
 
 /** An open session, and the handles of keys that were found in it. */
 export interface Session {
@@ -68,7 +68,6 @@ export class SessionPool {
           this.#release(session)
           throw error
         }
-        if (isGone(error)) this.#closeIdle()
         this.#discard(session)
         if (last) throw error
       }

@@ -5,23 +5,22 @@ export class TokenFailure extends Error {
   override readonly name = 'TokenFailure'
 }
 
-/** The session, or what it was opened on, is no more: another one may do. */
-const GONE: ReadonlySet<string> = new Set([
+/**
+ * The session, or what it was opened on, is no more; or what it holds is out of date: an operation that never ended, a key
+ * that was deleted or made anew. Another session may do.
+ */
+const LOST: ReadonlySet<string> = new Set([
   'CKR_CRYPTOKI_NOT_INITIALIZED',
   'CKR_DEVICE_ERROR',
   'CKR_DEVICE_REMOVED',
-  'CKR_SESSION_CLOSED',
-  'CKR_SESSION_HANDLE_INVALID',
-  'CKR_TOKEN_NOT_PRESENT',
-  'CKR_USER_NOT_LOGGED_IN',
-])
-
-/** What this one session holds is out of date: an operation that never ended, a key that was deleted or made anew. */
-const STALE: ReadonlySet<string> = new Set([
   'CKR_KEY_HANDLE_INVALID',
   'CKR_OBJECT_HANDLE_INVALID',
   'CKR_OPERATION_ACTIVE',
   'CKR_OPERATION_NOT_INITIALIZED',
+  'CKR_SESSION_CLOSED',
+  'CKR_SESSION_HANDLE_INVALID',
+  'CKR_TOKEN_NOT_PRESENT',
+  'CKR_USER_NOT_LOGGED_IN',
 ])
 
 /** The token looked at the PIN and would not have it. Asking again with the same one may lock it. */
@@ -71,14 +70,9 @@ export function returnValueOf(error: unknown): string | undefined {
   return Number(code) === 0x42 ? 'CKR_AEAD_DECRYPT_FAILED' : `${name} ${Number(code)}`
 }
 
-/** Whether all sessions are no more. */
-export function isGone(error: unknown): boolean {
-  return GONE.has(returnValueOf(error) ?? '')
-}
-
 /** Whether a new session may do what this one could not. */
 export function isLost(error: unknown): boolean {
-  return isGone(error) || STALE.has(returnValueOf(error) ?? '')
+  return LOST.has(returnValueOf(error) ?? '')
 }
 
 /** Whether the token refused the PIN itself. */

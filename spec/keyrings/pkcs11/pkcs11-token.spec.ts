@@ -341,6 +341,7 @@ describe('keyrings/pkcs11/pkcs11-token', () => {
       const reason = new Error('enough')
       for (const work of [
         (signal: AbortSignal) => keyring.onEncrypt(encryptionMaterials(), { signal }),
+        (signal: AbortSignal) => keyring.onDecrypt(decryptionMaterials(), [key], { signal }),
         (signal: AbortSignal) => keyring.onDecrypt(decryptionMaterials(), [key, key], { signal }),
       ]) {
         const controller = new AbortController()
