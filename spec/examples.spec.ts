@@ -9,12 +9,13 @@ import { startEc2Metadata } from './emulators/ec2-metadata.ts'
 import { type Emulator, PREPARE_TIMEOUT_MS } from './emulators/moto.ts'
 import { preparedOrPending } from './interop/pending.ts'
 import { ACCOUNT, useKmsServer } from './keyrings/kms/setup.ts'
+import { PIN, TOKEN, useToken } from './keyrings/pkcs11/setup.ts'
 
 const root = resolve(import.meta.dirname, '..')
 const run = promisify(execFile)
 
 /** Examples that need more than AWS KMS have a spec of their own. */
-const WITH_SERVERS: readonly string[] = ['ec2-user-data.ts']
+const WITH_SERVERS: readonly string[] = ['ec2-user-data.ts', 'pkcs11.ts']
 
 describe('examples', () => {
   const kms = useKmsServer()
@@ -61,6 +62,17 @@ describe('examples', () => {
     })
 
     after(() => metadata?.stop())
+  })
+})
+
+describe('examples, on a token', () => {
+  const token = useToken()
+
+  it('run and print what they decrypted', async () => {
+    const env = { ...process.env, PKCS11_LIBRARY: token.hsm.library, PKCS11_TOKEN: TOKEN, PKCS11_PIN: PIN }
+    const options = { cwd: root, env: { ...env, PKCS11_KEY: 'aes' } }
+    const { stdout } = await run(process.execPath, ['--import', 'tsx', join('examples', 'pkcs11.ts')], options)
+    assert.match(stdout, /decrypted/)
   })
 })
 

@@ -71,6 +71,7 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
     'kmsClientProvider',
     'limitRegions',
   ],
+  'esdk-streams/pkcs11': ['Pkcs11Keyring'],
   'esdk-streams/file': ['decryptFile', 'encryptFile', 'openMessage', 'reencryptFile'],
 }
 
@@ -140,6 +141,17 @@ describe('package exports', () => {
   it('loads the client of AWS KMS for esdk-streams/kms, and no other', () => {
     const clients = loadedBy('esdk-streams/kms').flatMap((url) => /@aws-sdk\/client-[\w-]+/.exec(url)?.[0] ?? [])
     assert.deepEqual([...new Set(clients)], ['@aws-sdk/client-kms'])
+  })
+
+  it('loads pkcs11js for no subpath: the keyring does, when it is first used', () => {
+    for (const subpath of ['esdk-streams', 'esdk-streams/pkcs11']) {
+      const trace = loadedBy(subpath)
+      assert.ok(trace.some((url) => url.includes('/dist/')))
+      assert.deepEqual(
+        trace.filter((url) => url.includes('/node_modules/pkcs11js/')),
+        [],
+      )
+    }
   })
 
   it('is loaded in less than 60 ms', () => {
