@@ -32,6 +32,7 @@ from aws_cryptographic_material_providers.mpl.models import (
     RawPrivateKeyToStaticPublicKeyInput,
 )
 from aws_encryption_sdk.identifiers import AlgorithmSuite, CommitmentPolicy
+from kms_asymmetric_keyrings import kms_asymmetric_keyrings
 
 MPL = AwsCryptographicMaterialProviders(config=MaterialProvidersConfig())
 CLIENTS = {
@@ -105,6 +106,7 @@ def multi(key):
 # A keyring of another kind needs only its line here.
 KEYRINGS = {"raw-aes": raw_aes, "raw-rsa": raw_rsa, "raw-ecdh": raw_ecdh, "multi": multi}
 KNOWN_KEYRINGS = {}
+KEYRINGS.update(kms_asymmetric_keyrings(MPL))
 
 
 def keyring_of(key):

@@ -12,12 +12,22 @@ export type MplKeyring =
       readonly type: 'raw-rsa'
       readonly paddingScheme: string
     })
+  | MplKmsAsymmetricKeyring
   | ({ readonly type: 'raw-ecdh'; readonly curveSpec: string } & (
       | { readonly schema: 'ephemeral'; readonly recipientPublicKey: string }
       | { readonly schema: 'discovery'; readonly recipientPrivateKey: string }
       | { readonly schema: 'static'; readonly senderPrivateKey: string; readonly recipientPublicKey: string }
     ))
   | { readonly type: 'multi'; readonly generator?: MplKeyring; readonly children: readonly MplKeyring[] }
+
+/** A keyring of an asymmetric key of AWS KMS, as kms_asymmetric_keyrings.py makes it. */
+export type MplKmsAsymmetricKeyring = { readonly keyId: string } & (
+  | { readonly type: 'kms-rsa'; readonly encryptionAlgorithm: string; readonly publicKey: string }
+  | ({ readonly type: 'kms-ecdh'; readonly curveSpec: string } & (
+      | { readonly schema: 'discovery' }
+      | { readonly schema: 'static'; readonly senderPublicKey?: string; readonly recipientPublicKey: string }
+    ))
+)
 
 /** A message to read. The pairs are what the reader reproduces. */
 export interface MplMessage {
@@ -48,7 +58,7 @@ export async function startMplPeer(environment: Readonly<Record<string, string>>
   })
   const script = fileURLToPath(new URL('mpl-peer.py', import.meta.url))
   const env = { ...process.env, ...environment }
-  return new MplPeer(new JsonLinesChild('the MPL peer', spawn(python, ['-u', script], { stdio: 'pipe', env })))
+  return new MplPeer(new JsonLinesChild('the MPL peer', spawn(python, ['-B', '-u', script], { stdio: 'pipe', env })))
 }
 
 export class MplPeer {
