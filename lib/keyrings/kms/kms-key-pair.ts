@@ -41,7 +41,6 @@ export class KmsKeyPair {
 
   /** The secret that it shares with the holder of another key. Whoever is given it clears it. */
   async agree(other: KeyObject, options: CallOptions): Promise<Buffer> {
-    options.signal?.throwIfAborted()
     const { keyId, grantTokens } = this.#options
     const command = new DeriveSharedSecretCommand({
       KeyId: keyId,

@@ -1,6 +1,7 @@
 // Everything that can go wrong with the calls of key agreement, by a proxy in front of LocalStack.
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
+import { setTimeout } from 'node:timers/promises'
 import { RawEcdhKeyring, WrapError } from 'esdk-streams'
 import type { EncryptedDataKey } from 'esdk-streams/format'
 import { KmsEcdhKeyring } from 'esdk-streams/kms'
@@ -12,7 +13,6 @@ import { attemptsOf, clientAt, createKey, inEnvironment, publicKeyOf, unwrapErro
 const FAULTS: readonly [what: string, fault: Fault, reason: RegExp][] = [
   ['the key is disabled', { error: 'DisabledException', status: 400 }, /DisabledException: /],
   ['access is denied', { error: 'AccessDeniedException', status: 400 }, /AccessDeniedException: /],
-  ['it is throttled', { error: 'ThrottlingException', status: 400 }, /ThrottlingException: /],
   ['it fails inside', { error: 'KMSInternalException', status: 500 }, /KMSInternalException: /],
   ['the connection is reset', 'reset', /./],
   ['the answer is no JSON', { text: '<html></html>' }, /the response of AWS KMS can't be read/],
@@ -246,6 +246,12 @@ describe('keyrings/kms/kms-key-pair', () => {
   describe('where it is aborted', () => {
     const reason = new Error('enough')
 
+    function abortSoon(controller: AbortController): void {
+      void setTimeout(30).then(() => {
+        controller.abort(reason)
+      })
+    }
+
     it('ends with no further call: before, in flight, and half way through an answer', async () => {
       const { proxy } = kms.server
       for (const operation of CALLS) {
@@ -257,9 +263,7 @@ describe('keyrings/kms/kms-key-pair', () => {
             const controller = new AbortController()
             proxy.faults((asked: Asked) => {
               if (asked.operation !== operation) return undefined
-              setTimeout(() => {
-                controller.abort(reason)
-              }, 30)
+              abortSoon(controller)
               return fault
             })
             await assert.rejects(run(controller.signal), reason)
@@ -269,9 +273,27 @@ describe('keyrings/kms/kms-key-pair', () => {
       }
       proxy.faults()
       const signal = AbortSignal.abort(reason)
-      await assert.rejects(sending().onEncrypt(encryptionMaterials(), { signal }), reason)
-      await assert.rejects(reading().onDecrypt(decryptionMaterials(), [key], { signal }), reason)
+      let clients = 0
+      const clientProvider = (): false => ++clients < 0 && false
+      for (const known of [{}, { senderPublicKey: generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey }]) {
+        const keyring = sending({ clientProvider, ...known })
+        await assert.rejects(keyring.onEncrypt(encryptionMaterials(), { signal }), reason)
+      }
+      await assert.rejects(reading({ clientProvider }).onDecrypt(decryptionMaterials(), [key], { signal }), reason)
+      assert.equal(clients, 0)
       assert.equal(proxy.asked.length, 0)
+    })
+
+    it('gives up the request for its public key, which nobody waits for any more', async () => {
+      const { proxy } = kms.server
+      const controller = new AbortController()
+      proxy.faults(() => {
+        controller.abort(reason)
+        return { error: 'KMSInternalException', status: 500 } // it would be tried again
+      })
+      await assert.rejects(sending().onEncrypt(encryptionMaterials(), { signal: controller.signal }), reason)
+      await setTimeout(500)
+      assert.equal(proxy.asked.length, 1)
     })
 
     it('does not take the public key from others who wait for it', async () => {
@@ -300,9 +322,7 @@ describe('keyrings/kms/kms-key-pair', () => {
       const keyring = sending()
       const controller = new AbortController()
       proxy.faults(() => {
-        setTimeout(() => {
-          controller.abort(reason)
-        }, 30)
+        abortSoon(controller)
         return 'stall'
       })
       await assert.rejects(keyring.onEncrypt(encryptionMaterials(), { signal: controller.signal }), reason)

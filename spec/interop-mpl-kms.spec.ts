@@ -3,13 +3,13 @@ import assert from 'node:assert/strict'
 import { type KeyObject, generateKeyPairSync } from 'node:crypto'
 import { type Keyring, RawEcdhKeyring, decrypt, encrypt } from 'esdk-streams'
 import { KmsEcdhKeyring, KmsRsaKeyring } from 'esdk-streams/kms'
-import { PREPARE_TIMEOUT_MS } from '../../emulators/emulator.ts'
-import { CONTEXTS, CONTEXT_NAMES, plaintextOf } from '../../interop/cases.ts'
-import { type MplKeyring, type MplPeer, startMplPeer } from '../../interop/mpl-peer.ts'
-import { policyOf } from '../../interop/ours.ts'
-import { preparedOrPending } from '../../interop/pending.ts'
-import { CURVE_NAMES, type CurveName } from '../ecdh/keys.ts'
-import { createKey, publicKeyOf, useLocalStack } from './setup.ts'
+import { PREPARE_TIMEOUT_MS } from './emulators/emulator.ts'
+import { CONTEXTS, CONTEXT_NAMES, plaintextOf } from './interop/cases.ts'
+import { type MplKeyring, type MplPeer, startMplPeer } from './interop/mpl-peer.ts'
+import { policyOf } from './interop/ours.ts'
+import { preparedOrPending } from './interop/pending.ts'
+import { CURVE_NAMES, type CurveName } from './keyrings/ecdh/keys.ts'
+import { createKey, publicKeyOf, useLocalStack } from './keyrings/kms/setup.ts'
 
 const FRAME_LENGTH = 128
 /** Suites with and without commitment and signature, with data keys of each length. */
@@ -22,7 +22,7 @@ interface Pair {
   readonly theirs: MplKeyring
 }
 
-describe('keyrings/kms, with the AWS Cryptographic Material Providers Library', () => {
+describe('interop with the AWS Cryptographic Material Providers Library under asymmetric keys of AWS KMS', () => {
   const kms = useLocalStack()
   let peer: MplPeer
 
