@@ -1,6 +1,8 @@
 /** moto: AWS KMS and more on loopback, installed into the checkout's cache folder. */
 import { type Emulator, startEmulator } from './emulator.ts'
 
+export { type Emulator, PREPARE_TIMEOUT_MS } from './emulator.ts'
+
 const PROGRAM = `
 from moto.server import main
 main(sys.argv[1:])
