@@ -61,6 +61,7 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
   ],
   'esdk-streams/kms': [
     'KmsDiscoveryKeyring',
+    'KmsEcdhKeyring',
     'KmsKeyring',
     'KmsMasterKeyProvider',
     'KmsMrkDiscoveryKeyring',

@@ -32,6 +32,7 @@ from aws_cryptographic_material_providers.mpl.models import (
 )
 from aws_encryption_sdk.identifiers import AlgorithmSuite, CommitmentPolicy
 from json_lines import serve
+from kms_asymmetric_keyrings import kms_asymmetric_keyrings
 from kms_keyrings import kms_keyrings
 
 MPL = AwsCryptographicMaterialProviders(config=MaterialProvidersConfig())
@@ -107,6 +108,7 @@ def multi(key):
 KEYRINGS = {"raw-aes": raw_aes, "raw-rsa": raw_rsa, "raw-ecdh": raw_ecdh, "multi": multi}
 KNOWN_KEYRINGS = {}
 KEYRINGS.update(kms_keyrings(MPL))
+KEYRINGS.update(kms_asymmetric_keyrings(MPL))
 
 
 def keyring_of(key):

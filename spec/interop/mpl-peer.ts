@@ -12,6 +12,7 @@ export type MplKeyring =
       readonly type: 'raw-rsa'
       readonly paddingScheme: string
     })
+  | MplKmsAsymmetricKeyring
   | ({ readonly type: 'raw-ecdh'; readonly curveSpec: string } & (
       | { readonly schema: 'ephemeral'; readonly recipientPublicKey: string }
       | { readonly schema: 'discovery'; readonly recipientPrivateKey: string }
@@ -33,6 +34,15 @@ export type MplKmsKeyring =
       readonly type: 'kms-discovery-multi' | 'kms-mrk-discovery-multi'
       readonly regions: readonly string[]
     } & DiscoveryFilter)
+
+/** A keyring of an asymmetric key of AWS KMS, as kms_asymmetric_keyrings.py makes it. */
+export type MplKmsAsymmetricKeyring = { readonly keyId: string } & (
+  | { readonly type: 'kms-rsa'; readonly encryptionAlgorithm: string; readonly publicKey: string }
+  | ({ readonly type: 'kms-ecdh'; readonly curveSpec: string } & (
+      | { readonly schema: 'discovery' }
+      | { readonly schema: 'static'; readonly senderPublicKey?: string; readonly recipientPublicKey: string }
+    ))
+)
 
 const PADDING_SCHEMES = {
   'rsa-pkcs1': 'PKCS1',

@@ -10,6 +10,13 @@ export {
 } from './kms-discovery-keyring.ts'
 export { type KmsRsaEncryptionAlgorithm, KmsRsaKeyring, type KmsRsaKeyringOptions } from './kms-rsa-keyring.ts'
 export {
+  type KmsEcdhDiscoveryOptions,
+  KmsEcdhKeyring,
+  type KmsEcdhKeyringOptions,
+  type KmsEcdhOptions,
+  type KmsEcdhStaticOptions,
+} from './kms-ecdh-keyring.ts'
+export {
   type KmsDiscoveryProviderOptions,
   KmsMasterKeyProvider,
   type KmsMasterKeyProviderOptions,
