@@ -162,7 +162,7 @@ export class StormTrackingCache implements CryptographicMaterialsCache {
   }
 
   #withEntry({ identifier, expiryTimeMs }: CacheEntry, now: number): Answer {
-    if (this.#inFlight.size >= this.#fanOut) return 'entry'
+    if (this.#isFull()) return 'entry'
     if (now < expiryTimeMs - this.#gracePeriodMs) return 'entry'
     const requestedMs = this.#inFlight.get(identifier)?.requestedMs
     return requestedMs !== undefined && now < requestedMs + this.#graceIntervalMs ? 'entry' : 'none'
@@ -171,7 +171,7 @@ export class StormTrackingCache implements CryptographicMaterialsCache {
   #withoutEntry(identifier: string, now: number, startedMs: number): Answer {
     const flight = this.#inFlight.get(identifier)
     const requestedMs = flight === undefined || flight.requests === 0 ? undefined : flight.requestedMs
-    const full = this.#inFlight.size >= this.#fanOut
+    const full = this.#isFull()
     if (!full && requestedMs === undefined) return 'none'
     const givesUpMs = startedMs + this.#inFlightTtlMs + 1
     if (now >= givesUpMs) {
@@ -180,6 +180,12 @@ export class StormTrackingCache implements CryptographicMaterialsCache {
     if (full) return { againAtMs: Math.min(givesUpMs, this.#nextLostMs()) }
     const renewableMs = requestedMs! + this.#graceIntervalMs
     return now < renewableMs ? { againAtMs: Math.min(givesUpMs, renewableMs) } : 'none'
+  }
+
+  /** Whether there are as many requests as may be; what was given up takes no place. */
+  #isFull(): boolean {
+    if (this.#inFlight.size < this.#fanOut) return false
+    return [...this.#inFlight.values()].filter(({ requests }) => requests > 0).length >= this.#fanOut
   }
 
   /** A request that never brought an entry takes nobody's place for longer than its time to live. */

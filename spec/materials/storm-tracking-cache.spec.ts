@@ -343,6 +343,15 @@ describe('materials/storm-tracking-cache', () => {
       assert.equal((await ask()).state, 'none')
     })
 
+    it('holds no place for an entry whose renewal was given up', async () => {
+      const { storm: cache, clock, ask } = storm({ fanOut: 1 })
+      await cache.put(lasting())
+      await clock.to(900)
+      assert.equal((await ask()).state, 'none')
+      await cache.giveUp('a', new RangeError('down'))
+      assert.equal((await ask('b')).state, 'none')
+    })
+
     it('of what nobody requested says whether there is an entry', async () => {
       const { storm: cache } = storm()
       assert.equal(await cache.giveUp('a', new RangeError('denied')), undefined)

@@ -38,15 +38,17 @@ interface Connection {
   readonly client: DynamoDbClient
 }
 
-/** Reads and writes items. Its failures are those of the AWS SDK, or an `Error` that says what is wrong. */
+/** Reads and writes items. Made with a RangeError where `attemptTimeoutMs` is unfit. Its failures are those of the AWS SDK, or an `Error` that says what is wrong. */
 export class BranchKeyTable {
   readonly #tableName: string
-  readonly #options: BranchKeyTableOptions
-  #connection: Connection | undefined
+  readonly #client: DynamoDbClient | undefined
+  readonly #settings: ReturnType<typeof clientSettings>
+  #connection: Promise<Connection> | undefined
 
-  constructor(options: BranchKeyTableOptions) {
-    this.#tableName = options.tableName
-    this.#options = options
+  constructor({ tableName, client, region, attemptTimeoutMs }: BranchKeyTableOptions) {
+    this.#tableName = tableName
+    this.#client = client
+    this.#settings = clientSettings({ region, attemptTimeoutMs })
   }
 
   /** Makes the table unless it is there, and waits until it can be used; gives its ARN. */
@@ -135,10 +137,11 @@ export class BranchKeyTable {
 
   async #send<T>({ signal }: CallOptions, work: (connection: Connection) => Promise<T>): Promise<T> {
     signal?.throwIfAborted()
-    this.#connection ??= await this.#connect()
+    this.#connection ??= this.#connect()
+    const connection = await this.#connection
     signal?.throwIfAborted()
     try {
-      return await work(this.#connection)
+      return await work(connection)
     } catch (error) {
       throw withoutResponse(error, 'Amazon DynamoDB')
     }
@@ -146,27 +149,22 @@ export class BranchKeyTable {
 
   async #connect(): Promise<Connection> {
     const sdk = await import('@aws-sdk/client-dynamodb')
-    const { client, region, attemptTimeoutMs } = this.#options
-    return { sdk, client: client ?? new sdk.DynamoDBClient(clientSettings({ region, attemptTimeoutMs })) }
+    return { sdk, client: this.#client ?? new sdk.DynamoDBClient(this.#settings) }
   }
 }
 
 function checkSchema({ KeySchema = [], AttributeDefinitions = [] }: DynamoDb.TableDescription): void {
-  const fits =
-    KeySchema.length === KEY_SCHEMA.length &&
-    KEY_SCHEMA.every(
-      ({ AttributeName: name, KeyType: kind }) =>
-        KeySchema.some(({ AttributeName, KeyType }) => AttributeName === name && KeyType === kind) &&
-        AttributeDefinitions.some(
-          ({ AttributeName, AttributeType }) => AttributeName === name && AttributeType === 'S',
-        ),
-    )
+  const fits = KEY_SCHEMA.every(
+    ({ AttributeName: name, KeyType: kind }) =>
+      KeySchema.some(({ AttributeName, KeyType }) => AttributeName === name && KeyType === kind) &&
+      AttributeDefinitions.some(({ AttributeName, AttributeType }) => AttributeName === name && AttributeType === 'S'),
+  )
   if (!fits) throw new Error('the table is there, and its keys are not those of a key store')
 }
 
 function isConditionFailure(error: unknown): boolean {
-  if (nameOf(error) !== 'TransactionCanceledException') return false
-  const { CancellationReasons } = error as DynamoDb.TransactionCanceledException // by its name
+  if (!(error instanceof Error)) return false
+  const { CancellationReasons } = error as Partial<DynamoDb.TransactionCanceledException> // where it is one
   return CancellationReasons?.some(({ Code }) => Code === 'ConditionalCheckFailed') === true
 }
 

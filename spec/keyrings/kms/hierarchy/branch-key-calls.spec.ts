@@ -1,10 +1,10 @@
 // Everything that can go wrong with a call of a branch key store, by a proxy in front of the emulator.
 import assert from 'node:assert/strict'
 import { WrapError } from 'esdk-streams'
-import type { BranchKeyStore } from 'esdk-streams/kms'
+import type { BranchKeyStore, KmsClient } from 'esdk-streams/kms'
 import { type Fault, FaultProxy } from '../../../emulators/fault-proxy.ts'
 import { assertLeaksNothing } from '../../leaks.ts'
-import { clientsAt, inEnvironment, unwrapErrorOf } from '../setup.ts'
+import { clientAt, clientsAt, inEnvironment, unwrapErrorOf } from '../setup.ts'
 import { dynamoDbAt, operations, useTable } from './setup.ts'
 
 const READING = ['GetItem', 'Decrypt']
@@ -44,17 +44,21 @@ describe('keyrings/kms/hierarchy/branch-key-calls', () => {
         failAt(operation, fault)
         const { message } = await unwrapErrorOf(store.getActiveBranchKey(branchKeyId))
         assert.match(message, reason)
+        const service = operation === 'Decrypt' ? 'AWS KMS' : 'Amazon DynamoDB'
+        if (message.includes("can't be read")) assert.ok(message.includes(service), message)
         assert.equal(operations(shared.server).filter((asked) => asked === operation).length, requests)
         await unwrapErrorOf(store.getBeaconKey(branchKeyId))
       }
       if (reason.source.includes('another key')) return // an empty answer to a write is none of DynamoDB's
-      for (const operation of CREATING) {
+      // The pause before every retry of a throttled call is long.
+      const few = what === 'it is throttled'
+      for (const operation of few ? CREATING.slice(-1) : CREATING) {
         failAt(operation, fault)
         const created = { branchKeyId: `never ${operation}`, encryptionContext: { a: 'b' } }
         await assert.rejects(store.createKey(created), { code: 'ERR_ESDK_WRAP', message: reason })
         assert.deepEqual(await shared.table.items(created.branchKeyId), [])
       }
-      for (const operation of VERSIONING) {
+      for (const operation of few ? VERSIONING.slice(1, 2) : VERSIONING) {
         failAt(operation, fault)
         await assert.rejects(store.versionKey(branchKeyId), { code: 'ERR_ESDK_WRAP', message: reason })
       }
@@ -204,6 +208,34 @@ describe('keyrings/kms/hierarchy/branch-key-calls', () => {
       assertLeaksNothing(failure, secret)
       assert.ok(!String(failure).includes(quoted.slice(0, 6)), String(failure))
     }
+  })
+
+  it('clears the bytes that AWS KMS gave, whatever becomes of them', async () => {
+    const real = clientAt(shared.server.endpoint, 'us-east-1')
+    const given: Uint8Array[] = []
+    const watched: KmsClient = Object.create(real, {
+      send: {
+        value: async (...call: [never]) => {
+          const answer: object = await real.send(...call)
+          if ('Plaintext' in answer && answer.Plaintext instanceof Uint8Array) given.push(answer.Plaintext)
+          return answer
+        },
+      },
+    }) as KmsClient // the real one but for that
+    const watching = shared.table.store({ clientProvider: () => watched })
+    const { branchKey } = await watching.getActiveBranchKey(branchKeyId)
+    assert.notEqual(branchKey.export().toString('hex'), '00'.repeat(32))
+    await watching.getBeaconKey(branchKeyId)
+    const wrong: Fault[] = [
+      (answer) => ({ ...answer, KeyId: 'other' }),
+      (answer) => ({ ...answer, Plaintext: Buffer.alloc(33, 1).toString('base64') }),
+    ]
+    for (const fault of wrong) {
+      failAt('Decrypt', fault)
+      await unwrapErrorOf(watching.getActiveBranchKey(branchKeyId))
+    }
+    assert.equal(given.length, 4)
+    for (const bytes of given) assert.ok(bytes.every((byte) => byte === 0))
   })
 
   it('is a caller’s mistake, and no failure of a key, where what is given is unfit', async () => {

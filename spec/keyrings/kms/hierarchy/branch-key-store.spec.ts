@@ -562,7 +562,9 @@ describe('keyrings/kms/hierarchy/branch-key-store', () => {
       ].map((kmsConfiguration) => ({ kmsConfiguration })),
     ]
     for (const options of wrong) assert.throws(() => new BranchKeyStore({ ...fit, ...options }), TypeError)
-    assert.throws(() => new BranchKeyStore({ ...fit, attemptTimeoutMs: 0 }), RangeError)
+    for (const clientProvider of [{}, { clientProvider: () => false as const }]) {
+      assert.throws(() => new BranchKeyStore({ ...fit, ...clientProvider, attemptTimeoutMs: 0 }), RangeError)
+    }
   })
 
   it('finds clients of its own in the region of the key, and says who asks', async () => {

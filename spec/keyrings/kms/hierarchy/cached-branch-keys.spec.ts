@@ -160,9 +160,13 @@ describe('keyrings/kms/hierarchy/cached-branch-keys', () => {
         const [store, keys] = [new Store(), new CachedBranchKeys(cache, TTL, now)]
         const times = { creationTimeMs: time, expiryTimeMs: time + TTL }
         const other = { kind: 'branch-key', materials: materials('other'), identifier: 'id' } as const
-        for (const entry of [cacheEntry('id', times), { ...cacheEntry('id', times), ...other }]) {
+        for (const [entry, fits] of [
+          [cacheEntry('id', times), () => true],
+          [{ ...cacheEntry('id', times), ...other }, (made: BranchKeyMaterials) => store.request.fits(made)],
+        ] as const) {
           await cache.put(entry)
-          const [asked] = await asking(1, keys, store)
+          const asked = keys.get({ ...store.request, fits }, {})
+          await settle()
           const made = materials()
           store.calls.at(-1)!.give(made)
           assert.equal(await asked, made)
