@@ -204,9 +204,11 @@ describe('keyrings/kms/kms-hierarchical-keyring', () => {
     })
 
     it('asks nobody about messages that no branch key wrapped', async () => {
-      const branchKeyIdSupplier = { getBranchKeyId: () => assert.fail('asked') }
+      let suppliedIds = 0
+      const branchKeyIdSupplier = { getBranchKeyId: () => String(++suppliedIds) }
       const keyring = new KmsHierarchicalKeyring({ keyStore, branchKeyIdSupplier, ttlMs: TTL })
       await unwrapErrorOf(keyring.onDecrypt(decryptionMaterials(), [foreignKey()]))
+      assert.equal(suppliedIds, 0)
       assert.equal(shared.server.proxy.asked.length, 0)
     })
   })
@@ -418,6 +420,32 @@ describe('keyrings/kms/kms-hierarchical-keyring', () => {
         shared.server.proxy.faults()
         await Promise.all(Array.from({ length: 50 }, () => strict.onEncrypt(encryptionMaterials())))
         assert.deepEqual(operations(shared.server), ONCE)
+      }
+    })
+
+    it('is not believed where it gives another branch key, or another version', async () => {
+      const other = await keyStore.getActiveBranchKey(await keyStore.createKey())
+      const { encryptedDataKeys, dataKey } = await keyringOf().onEncrypt(encryptionMaterials())
+      const { branchKeyVersion } = await keyStore.getActiveBranchKey(branchKeyId)
+      for (const materials of [
+        other,
+        { ...other, branchKeyVersion },
+        { ...other, branchKeyId, branchKeyVersion: other.branchKeyVersion },
+      ]) {
+        const times = { creationTimeMs: Date.now(), expiryTimeMs: Date.now() + TTL, messagesUsed: 0, bytesUsed: 0 }
+        const cache: CryptographicMaterialsCache = {
+          get: (identifier) => Promise.resolve({ kind: 'branch-key', materials, identifier, ...times }),
+          put: () => Promise.resolve(),
+          delete: () => Promise.resolve(),
+        }
+        const keyring = keyringOf({ cache })
+        const unwrapped = await keyring.onDecrypt(decryptionMaterials(), encryptedDataKeys)
+        assert.equal(unwrapped.dataKey!.equals(dataKey!), true)
+        if (materials.branchKeyId === branchKeyId) continue // which may have been the active version
+        const wrapped = await keyring.onEncrypt(encryptionMaterials())
+        const again = await keyringOf().onDecrypt(decryptionMaterials(), wrapped.encryptedDataKeys)
+        assert.equal(again.dataKey!.equals(wrapped.dataKey!), true)
+        assert.equal(String(wrapped.encryptedDataKeys[0]!.keyProviderInfo), branchKeyId)
       }
     })
 
