@@ -38,7 +38,11 @@ interface Connection {
   readonly client: DynamoDbClient
 }
 
-/** Reads and writes items. Made with a RangeError where `attemptTimeoutMs` is unfit. Its failures are those of the AWS SDK, or an `Error` that says what is wrong. */
+/**
+ * Reads and writes items. Its failures are those of the AWS SDK, or an `Error` that says what is wrong.
+ *
+ * @throws RangeError when `attemptTimeoutMs` is unfit.
+ */
 export class BranchKeyTable {
   readonly #tableName: string
   readonly #client: DynamoDbClient | undefined
