@@ -23,6 +23,7 @@ describe('examples', () => {
   const env = (): NodeJS.ProcessEnv => ({
     ...process.env,
     AWS_ACCOUNT_ID: ACCOUNT,
+    AWS_KMS_KEY_ARN: kms.server.keys[0]!,
     AWS_ENDPOINT_URL: kms.server.endpoint,
     AWS_REGION: 'us-west-2',
     AWS_ACCESS_KEY_ID: 'spec',
