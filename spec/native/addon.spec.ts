@@ -1,5 +1,8 @@
 /** The addon's own boundary: whatever it is called with, it answers or throws, and a process lives on. */
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { inspect } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import fc from 'fast-check'
 import type { NativeAddon, NativeHandle } from '#lib/crypto/native-addon'
@@ -168,6 +171,20 @@ describe('native/addon', () => {
         addon().seal(handle, Buffer.alloc(F), 1, Buffer.alloc(SIZE)) // it is still good
       })
     }
+
+    it('a handle of something else', async () => {
+      const server = createServer().listen(0)
+      await once(server, 'listening')
+      try {
+        const foreign: unknown = Reflect.get(Reflect.get(server, '_handle') as object, '_externalStream') // of Node's own
+        assert.equal(inspect(foreign).replace(/:.*/, ''), '[External')
+        for (const method of ['seal', 'open', 'end'] as const) {
+          assert.throws(() => loose()[method](foreign, Buffer.alloc(F), 1, Buffer.alloc(SIZE)), /TypeError: the handle/)
+        }
+      } finally {
+        server.close()
+      }
+    })
 
     it('input and output that overlap, in either direction', () => {
       const memory = Buffer.alloc(4 * SIZE)
