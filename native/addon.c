@@ -43,10 +43,8 @@ static bool arguments_of(napi_env env, napi_callback_info info, napi_value *argu
 
 /* A Uint8Array's bytes; none of a detached one. */
 static bool bytes_of(napi_env env, napi_value value, struct bytes *bytes) {
-  bool is_array;
   napi_typedarray_type type;
   void *data = NULL;
-  if (napi_is_typedarray(env, value, &is_array) != napi_ok || !is_array) return false;
   if (napi_get_typedarray_info(env, value, &type, &bytes->length, &data, NULL, NULL) != napi_ok) return false;
   if (type != napi_uint8_array) return false;
   bytes->data = data;

@@ -43,7 +43,6 @@ napi_status napi_get_typedarray_info(napi_env env, napi_value value, napi_typeda
                                      void **data, napi_value *array_buffer, size_t *offset);
 napi_status napi_get_value_double(napi_env env, napi_value value, double *result);
 napi_status napi_get_value_external(napi_env env, napi_value value, void **result);
-napi_status napi_is_typedarray(napi_env env, napi_value value, bool *result);
 napi_status napi_set_named_property(napi_env env, napi_value object, const char *name, napi_value value);
 napi_status napi_throw_error(napi_env env, const char *code, const char *message);
 napi_status napi_throw_range_error(napi_env env, const char *code, const char *message);
