@@ -64,23 +64,6 @@ describe('native/addon', () => {
     }
   })
 
-  it('leaves no error of OpenSSL behind for node:crypto to find', async () => {
-    const { createPublicKey } = await import('node:crypto')
-    const wrong = (): string => {
-      try {
-        createPublicKey('-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n')
-        return ''
-      } catch (error) {
-        return String(error)
-      }
-    }
-    const before = wrong()
-    const frames = sealed(1)
-    frames[20]! ^= 1
-    assert.equal(addon().open(newHandle(), frames, 1, Buffer.alloc(F)), 0)
-    assert.equal(wrong(), before)
-  })
-
   describe('refuses', () => {
     /** Reads as its name. `call` gets a fresh handle. */
     const WRONG: Readonly<Record<string, readonly [RegExp, (addon: Loose, handle: NativeHandle) => unknown]>> = {
