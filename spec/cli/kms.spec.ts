@@ -4,7 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { setTimeout } from 'node:timers/promises'
 import { CreateKeyCommand } from '@aws-sdk/client-kms'
 import type { FileRecord } from '#lib/cli/record'
-import { ACCOUNT, clientAt, useKmsServer } from '../keyrings/kms/setup.ts'
+import { ACCOUNT, clientAt, createKey, replicate, useKmsServer, useLocalStack } from '../keyrings/kms/setup.ts'
 import { AES_JWK, type CommandOptions, type Outcome, esdk, outcome, start, temporaryFolder } from './command.ts'
 
 const PLAINTEXT = Buffer.alloc(10_000, 'plaintext')
@@ -132,6 +132,34 @@ describe('esdk with keys of AWS KMS', () => {
       async () => done('encrypt', 'in', '--mrk', '--kms', primary, '--kms', replica('eu-west-1')),
       /replica|multi-Region/,
     )
+  })
+
+  describe('that are multi-Region', () => {
+    const localStack = useLocalStack()
+
+    it('are replaced by their replicas with --mrk, in the region of these', async () => {
+      const { behind, endpoint } = localStack.server
+      const primary = await createKey(behind, 'us-east-1', { MultiRegion: true })
+      const replica = await replicate(behind, primary, 'us-west-2')
+      const env = { ...options().env, AWS_ENDPOINT_URL: endpoint }
+      const atLocalStack = async (...args: string[]): Promise<Buffer> => {
+        const { code, stderr, stdout } = await esdk(folder.path, args, { env })
+        assert.deepEqual([code, stderr], CLEAN)
+        return stdout
+      }
+      await atLocalStack('encrypt', 'in', '--mrk', '--kms', primary)
+      for (const keys of [
+        ['--kms', replica],
+        ['--discovery', '--discovery-region', 'us-west-2'],
+      ]) {
+        localStack.server.proxy.faults()
+        assert.deepEqual(await atLocalStack('decrypt', 'in.encrypted', '-o', '-', '--mrk', ...keys), PLAINTEXT)
+        assert.deepEqual(
+          localStack.server.proxy.asked.map(({ region }) => region),
+          ['us-west-2'],
+        )
+      }
+    })
   })
 
   it('ends with 4 where a key cannot be used, in one line, and leaves the target as it was', async () => {
