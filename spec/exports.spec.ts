@@ -28,6 +28,7 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
     'RawRsaKeyring',
     'RequiredEncryptionContextCryptographicMaterialsManager',
     'StormTrackingCache',
+    'TransferError',
     'TruncatedMessageError',
     'UnsupportedError',
     'UnwrapError',
@@ -71,6 +72,7 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
     'kmsClientProvider',
     'limitRegions',
   ],
+  'esdk-streams/s3': ['getObject', 'openObject', 'putObject', 'reencryptObject'],
   'esdk-streams/file': ['decryptFile', 'encryptFile', 'openMessage', 'reencryptFile'],
 }
 
