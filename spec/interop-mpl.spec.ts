@@ -14,21 +14,13 @@ import {
 import { type EcdhCurveName } from '#lib/keyrings/ecdh/ecdh-key'
 import { RawEcdhKeyring } from '#lib/keyrings/raw-ecdh-keyring'
 import { CONTEXTS, CONTEXT_NAMES, makeKeys, plaintextOf } from './interop/cases.ts'
-import { type MplKeyring, type MplPeer, startMplPeer } from './interop/mpl-peer.ts'
+import { type MplKeyring, type MplPeer, rawMplKeyring, startMplPeer } from './interop/mpl-peer.ts'
 import { keyringOf, policyOf } from './interop/ours.ts'
 import { type PeerKey, isSigning } from './interop/peer.ts'
 import { preparedOrPending } from './interop/pending.ts'
 
 const SUITES = [0x0478, 0x0578] as const
 const FRAME_LENGTH = 128
-
-const PADDING_SCHEMES = {
-  'rsa-pkcs1': 'PKCS1',
-  'rsa-oaep-sha1': 'OAEP_SHA1_MGF1',
-  'rsa-oaep-sha256': 'OAEP_SHA256_MGF1',
-  'rsa-oaep-sha384': 'OAEP_SHA384_MGF1',
-  'rsa-oaep-sha512': 'OAEP_SHA512_MGF1',
-} as const
 
 /** The same keyring here and there. */
 interface Pair {
@@ -81,17 +73,7 @@ function ecdhPairs(curve: EcdhCurveName): EcdhPairs {
 }
 
 function rawPair(key: PeerKey): Pair {
-  const { keyNamespace, keyName } = key
-  const name = { keyNamespace, keyName }
-  if ('wrappingKey' in key) {
-    return {
-      ours: keyringOf(key),
-      theirs: { type: 'raw-aes', ...name, wrappingKey: key.wrappingKey.toString('base64') },
-    }
-  }
-  const { publicKey, privateKey } = key
-  const paddingScheme = PADDING_SCHEMES[key.algorithm]
-  return { ours: keyringOf(key), theirs: { type: 'raw-rsa', ...name, publicKey, privateKey, paddingScheme } }
+  return { ours: keyringOf(key), theirs: rawMplKeyring(key) }
 }
 
 function multiPair([generator, ...children]: readonly [Pair, ...Pair[]]): Pair {

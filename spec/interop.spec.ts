@@ -6,6 +6,7 @@ import assert from 'node:assert/strict'
 import { decrypt, encrypt, MultiKeyring } from 'esdk-streams'
 import * as cases from './interop/cases.ts'
 import { forEach } from './interop/each.ts'
+import { JavaRawKeysPeer, jceMasterKeys, rawKeyrings, startJavaPeer } from './interop/java-peer.ts'
 import { JavaScriptPeer, unwrapsPkcs1 } from './interop/javascript-peer.ts'
 import { decryptPieces, encryptPieces, keyringOf, policyOf } from './interop/ours.ts'
 import { pairsWithout, pairwise, product, type Compatible } from './interop/pairwise.ts'
@@ -28,6 +29,7 @@ interface Case {
 interface Direction {
   readonly frameLengths: readonly number[]
   readonly algorithms?: readonly WrappingAlgorithm[]
+  readonly contexts?: readonly cases.Context[]
 }
 
 interface PeerUnderTest {
@@ -38,6 +40,7 @@ interface PeerUnderTest {
 }
 
 const framed = [1, 16, 128, 4096, 65536]
+const withoutEmptyValue = cases.CONTEXT_NAMES.filter((name) => name !== 'empty value')
 const withoutPkcs1 = WRAPPING_ALGORITHMS.filter((algorithm) => algorithm !== 'rsa-pkcs1')
 
 const peers: readonly PeerUnderTest[] = [
@@ -55,6 +58,13 @@ const peers: readonly PeerUnderTest[] = [
     reads: { frameLengths: framed, algorithms: unwrapsPkcs1() ? WRAPPING_ALGORITHMS : withoutPkcs1 },
     writes: { frameLengths: framed },
   },
+  ...([jceMasterKeys, rawKeyrings] as const).map((keysOf) => ({
+    title: `the AWS Encryption SDK for Java, with its ${keysOf === rawKeyrings ? 'keyrings' : 'master keys'}`,
+    start: async (): Promise<Peer> => new JavaRawKeysPeer(await startJavaPeer(), keysOf),
+    // It neither writes nor reads an encryption context with an empty value.
+    reads: { frameLengths: [...framed, 17], contexts: withoutEmptyValue },
+    writes: { frameLengths: [...framed, 17, cases.NON_FRAMED], contexts: withoutEmptyValue },
+  })),
 ]
 
 describe('interop', () => {
@@ -147,13 +157,17 @@ function forEachSuite(direction: Direction, work: (test: Case) => Promise<void>)
   }
 }
 
-function casesOf({ frameLengths, algorithms = WRAPPING_ALGORITHMS }: Direction): readonly Case[] {
+function casesOf({
+  frameLengths,
+  algorithms = WRAPPING_ALGORITHMS,
+  contexts = cases.CONTEXT_NAMES,
+}: Direction): readonly Case[] {
   const parameters = {
     suite: cases.SUITES,
     frameLength: frameLengths,
     size: cases.SIZE_NAMES,
     algorithm: algorithms,
-    context: cases.CONTEXT_NAMES,
+    context: contexts,
   }
   if (FULL) return product(parameters, cases.compatible)
   const rows = pairwise(parameters, cases.compatible)

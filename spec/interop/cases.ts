@@ -26,11 +26,12 @@ const SIZES: Readonly<Record<Size, (frame: number) => number>> = {
 
 export const SIZE_NAMES: readonly Size[] = Object.keys(SIZES) as Size[] // the keys of the table
 
-export type Context = 'none' | 'ascii' | 'multi-byte'
+export type Context = 'none' | 'ascii' | 'empty value' | 'multi-byte'
 
 export const CONTEXTS: Readonly<Record<Context, Readonly<Record<string, string>>>> = {
   none: {},
-  ascii: { purpose: 'interop', Zone: 'b', apple: '', a: 'A' },
+  ascii: { purpose: 'interop', Zone: 'b', apple: 'pie', a: 'A' },
+  'empty value': { purpose: 'interop', apple: '' },
   // "～" (U+FF5E) is before "😀" (U+1F600) in the order of UTF-8 and after it in that of UTF-16; "Z" before "é" in both,
   // and after it in a dictionary's.
   'multi-byte': { '😀': 'U+1F600', '～': 'U+FF5E', é: '値', Z: '\u0001\u0002', z: '"D"\n' },
@@ -45,9 +46,11 @@ export function plaintextOf(size: Size, frameLength: number): Buffer {
   return plaintext.subarray(0, SIZES[size](frameLength === NON_FRAMED ? 4096 : frameLength))
 }
 
+const SHORT_FRAMES: ReadonlySet<unknown> = new Set([1, 16, 17])
+
 /** The shortest frames only with little plaintext: a mebibyte in frames of one byte takes peers minutes. */
 export const compatible: Compatible = (name, value, otherName, otherValue) =>
-  !(name === 'frameLength' && (value === 1 || value === 16) && otherName === 'size' && otherValue === '1 MiB')
+  !(name === 'frameLength' && SHORT_FRAMES.has(value) && otherName === 'size' && otherValue === '1 MiB')
 
 /** One key an algorithm; the RSA keys share a pair of 2048 bits, made anew for each run. */
 export function makeKeys(): PeerKey[] {

@@ -74,12 +74,13 @@ function client(suite: number): ReturnType<typeof buildClient> {
 }
 
 function keyring(keys: readonly PeerKey[]): KeyringNode | MultiKeyringNode {
-  const [generator, ...children] = keys.map(rawKeyring)
+  const [generator, ...children] = keys.map(rawJavaScriptKeyring)
   if (generator === undefined) throw new RangeError('no key')
   return children.length === 0 ? generator : new MultiKeyringNode({ generator, children })
 }
 
-function rawKeyring(key: PeerKey): KeyringNode {
+/** The raw keyring of a key. */
+export function rawJavaScriptKeyring(key: PeerKey): KeyringNode {
   const { keyNamespace, keyName } = key
   if ('wrappingKey' in key) {
     return new RawAesKeyringNode({

@@ -12,7 +12,6 @@ Keyrings that need AWS take their endpoint and credentials from the environment,
 """
 import base64
 import json
-import sys
 
 import aws_encryption_sdk
 from aws_cryptographic_material_providers.mpl import AwsCryptographicMaterialProviders
@@ -32,6 +31,8 @@ from aws_cryptographic_material_providers.mpl.models import (
     RawPrivateKeyToStaticPublicKeyInput,
 )
 from aws_encryption_sdk.identifiers import AlgorithmSuite, CommitmentPolicy
+from json_lines import serve
+from kms_keyrings import kms_keyrings
 
 MPL = AwsCryptographicMaterialProviders(config=MaterialProvidersConfig())
 CLIENTS = {
@@ -105,6 +106,7 @@ def multi(key):
 # A keyring of another kind needs only its line here.
 KEYRINGS = {"raw-aes": raw_aes, "raw-rsa": raw_rsa, "raw-ecdh": raw_ecdh, "multi": multi}
 KNOWN_KEYRINGS = {}
+KEYRINGS.update(kms_keyrings(MPL))
 
 
 def keyring_of(key):
@@ -166,16 +168,4 @@ def decrypt(request):
 OPERATIONS = {"encrypt": encrypt, "decrypt": decrypt}
 
 
-def main():
-    for line in sys.stdin.buffer:
-        request = json.loads(line)
-        try:
-            reply = OPERATIONS[request["operation"]](request)
-        except Exception as error:  # pylint: disable=broad-except
-            reply = {"error": "{}: {}".format(type(error).__name__, error)}
-        reply["id"] = request["id"]
-        sys.stdout.write(json.dumps(reply) + "\n")
-        sys.stdout.flush()
-
-
-main()
+serve(lambda request: OPERATIONS[request["operation"]](request))

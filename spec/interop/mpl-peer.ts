@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { JsonLinesChild } from './json-lines-child.ts'
-import type { PeerDecrypted, RsaPeerKey } from './peer.ts'
+import type { DiscoveryFilter, PeerDecrypted, PeerKey, RsaPeerKey } from './peer.ts'
 import { pythonEnvironment } from './python-environment.ts'
 
 /** A keyring of the library, as mpl-peer.py makes it. PEM is text, DER and keys are base64. */
@@ -17,7 +17,39 @@ export type MplKeyring =
       | { readonly schema: 'discovery'; readonly recipientPrivateKey: string }
       | { readonly schema: 'static'; readonly senderPrivateKey: string; readonly recipientPublicKey: string }
     ))
+  | MplKmsKeyring
   | { readonly type: 'multi'; readonly generator?: MplKeyring; readonly children: readonly MplKeyring[] }
+
+/** A keyring of AWS KMS, as kms_keyrings.py makes it. */
+export type MplKmsKeyring =
+  | { readonly type: 'kms'; readonly keyId: string; readonly region: string }
+  | {
+      readonly type: 'kms-multi' | 'kms-mrk-multi'
+      readonly generator?: string
+      readonly keyIds: readonly string[]
+    }
+  | ({ readonly type: 'kms-discovery'; readonly region: string } & DiscoveryFilter)
+  | ({
+      readonly type: 'kms-discovery-multi' | 'kms-mrk-discovery-multi'
+      readonly regions: readonly string[]
+    } & DiscoveryFilter)
+
+const PADDING_SCHEMES = {
+  'rsa-pkcs1': 'PKCS1',
+  'rsa-oaep-sha1': 'OAEP_SHA1_MGF1',
+  'rsa-oaep-sha256': 'OAEP_SHA256_MGF1',
+  'rsa-oaep-sha384': 'OAEP_SHA384_MGF1',
+  'rsa-oaep-sha512': 'OAEP_SHA512_MGF1',
+} as const
+
+/** The raw keyring of a key. */
+export function rawMplKeyring(key: PeerKey): MplKeyring {
+  const { keyNamespace, keyName } = key
+  const name = { keyNamespace, keyName }
+  if ('wrappingKey' in key) return { type: 'raw-aes', ...name, wrappingKey: key.wrappingKey.toString('base64') }
+  const { publicKey, privateKey } = key
+  return { type: 'raw-rsa', ...name, publicKey, privateKey, paddingScheme: PADDING_SCHEMES[key.algorithm] }
+}
 
 /** A message to read. The pairs are what the reader reproduces. */
 export interface MplMessage {
@@ -48,7 +80,7 @@ export async function startMplPeer(environment: Readonly<Record<string, string>>
   })
   const script = fileURLToPath(new URL('mpl-peer.py', import.meta.url))
   const env = { ...process.env, ...environment }
-  return new MplPeer(new JsonLinesChild('the MPL peer', spawn(python, ['-u', script], { stdio: 'pipe', env })))
+  return new MplPeer(new JsonLinesChild('the MPL peer', spawn(python, ['-B', '-u', script], { stdio: 'pipe', env })))
 }
 
 export class MplPeer {

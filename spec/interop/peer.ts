@@ -32,14 +32,20 @@ export interface RsaPeerKey extends PeerKeyName {
 
 export type PeerKey = AesPeerKey | RsaPeerKey
 
-export interface PeerMessage {
+/** Whose keys of AWS KMS a peer may discover: those of both, or any without. */
+export interface DiscoveryFilter {
+  readonly partition?: string
+  readonly accounts?: readonly string[]
+}
+
+export interface PeerMessage<Key = PeerKey> {
   readonly suite: number
   /** Several keys: the first generates, all wrap; to decrypt, any may unwrap. */
-  readonly keys: readonly PeerKey[]
+  readonly keys: readonly Key[]
   readonly data: Buffer
 }
 
-export interface PeerPlaintext extends PeerMessage {
+export interface PeerPlaintext<Key = PeerKey> extends PeerMessage<Key> {
   /** 0 means non-framed, where the peer can write that. */
   readonly frameLength: number
   readonly encryptionContext: Readonly<Record<string, string>>
@@ -50,10 +56,10 @@ export interface PeerDecrypted {
   readonly encryptionContext: Readonly<Record<string, string>>
 }
 
-export interface Peer {
+export interface Peer<Key = PeerKey> {
   readonly name: string
-  encrypt(message: PeerPlaintext): Promise<Buffer>
-  decrypt(message: PeerMessage): Promise<PeerDecrypted>
+  encrypt(message: PeerPlaintext<Key>): Promise<Buffer>
+  decrypt(message: PeerMessage<Key>): Promise<PeerDecrypted>
   close(): Promise<void>
 }
 

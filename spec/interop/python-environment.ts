@@ -1,18 +1,17 @@
 /** Virtual environments of Python, installed into the checkout's cache folder on first use. */
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync } from 'node:fs'
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { cachedFolder, lastLine } from './cached-folder.ts'
 import { UnavailableError } from './pending.ts'
 
 const run = promisify(execFile)
 
-const cache = fileURLToPath(new URL('../../.cache/', import.meta.url))
-const STAMP = 'esdk-streams-stamp'
 const INSTALL_TIMEOUT_MS = 240_000
 const windows = process.platform === 'win32'
+const INTERPRETER = windows ? 'Scripts/python.exe' : 'bin/python'
 
 /** What to install, and where. */
 export interface PythonEnvironment {
@@ -31,22 +30,18 @@ export interface PythonEnvironment {
  * @throws UnavailableError where there is no Python that is new enough, or the packages can't be installed.
  */
 export async function pythonEnvironment(environment: PythonEnvironment): Promise<string> {
+  const { what, folder: name, requirements } = environment
   const { python, version } = await systemPython(environment)
-  const requirements = await readFile(environment.requirements)
-  const stamp = createHash('sha256').update(version).update(requirements).digest('hex')
-  const folder = `${cache}${environment.folder}`
-  if (!(await isReady(folder, stamp))) await install(environment, folder, python, stamp)
-  return interpreter(folder)
-}
-
-function interpreter(folder: string): string {
-  return `${folder}/${windows ? 'Scripts' : 'bin'}/python`
-}
-
-/** Whether it is whole: a folder that was deleted in part may have kept its stamp. */
-async function isReady(folder: string, stamp: string): Promise<boolean> {
-  const found = await readFile(`${folder}/${STAMP}`, 'utf8').catch(() => undefined)
-  return found === stamp && existsSync(interpreter(folder))
+  const stamp = createHash('sha256')
+    .update(version)
+    .update(await readFile(requirements))
+    .digest('hex')
+  const make = (folder: string): Promise<void> => install(python, folder, requirements)
+  try {
+    return `${await cachedFolder({ name, stamp, proof: INTERPRETER, make })}/${INTERPRETER}`
+  } catch (error) {
+    throw new UnavailableError(`${what} could not be installed: ${lastLine(error)}`)
+  }
 }
 
 /** The first Python that is new enough; the system's own may be too old while a newer one is beside it. */
@@ -63,37 +58,12 @@ async function systemPython({ what, minimumMinor }: PythonEnvironment): Promise<
       failure ??= error
     }
   }
-  throw new UnavailableError(`${what} needs Python 3.${minimumMinor} or later as "${names[0]!}": ${reason(failure)}`)
+  throw new UnavailableError(`${what} needs Python 3.${minimumMinor} or later as "${names[0]!}": ${lastLine(failure)}`)
 }
 
-/** Into a folder beside and then renamed, so that an interrupted or a second installation leaves nothing half done. */
-async function install(
-  { what, requirements }: PythonEnvironment,
-  folder: string,
-  python: string,
-  stamp: string,
-): Promise<void> {
-  const fresh = `${folder}.${process.pid}`
+async function install(python: string, folder: string, requirements: URL): Promise<void> {
   const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--retries', '2']
-  try {
-    await mkdir(cache, { recursive: true })
-    await run(python, ['-m', 'venv', fresh], { timeout: INSTALL_TIMEOUT_MS })
-    await run(interpreter(fresh), [...pip, '-r', fileURLToPath(requirements)], { timeout: INSTALL_TIMEOUT_MS })
-    await writeFile(`${fresh}/${STAMP}`, stamp)
-    if (await isReady(folder, stamp)) return
-    await rm(folder, { recursive: true, force: true })
-    await rename(fresh, folder)
-  } catch (error) {
-    if (await isReady(folder, stamp)) return
-    throw new UnavailableError(`${what} could not be installed: ${reason(error)}`)
-  } finally {
-    await rm(fresh, { recursive: true, force: true })
-  }
-}
-
-/** One line. A failing program says most in its last line. */
-function reason(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
-  const stderr = 'stderr' in error && typeof error.stderr === 'string' ? error.stderr.trim() : ''
-  return (stderr === '' ? error.message : stderr).split('\n').at(-1) ?? ''
+  const timeout = INSTALL_TIMEOUT_MS
+  await run(python, ['-m', 'venv', folder], { timeout })
+  await run(`${folder}/${INTERPRETER}`, [...pip, '-r', fileURLToPath(requirements)], { timeout })
 }

@@ -2,12 +2,14 @@
 
 Request:  {"id", "operation": "encrypt" | "decrypt", "suite", "keys": [key, ...], "data": base64}
           and to encrypt: "frameLength" (0: non-framed), "encryptionContext"
-key:      {"keyNamespace", "keyName", "algorithm", "material": base64 of the key, or PEM}
+key:      {"keyNamespace", "keyName", "algorithm", "material": base64 of the key, or PEM}, or
+          {"type": a name in KMS_PROVIDERS, and what that provider takes}
 Answer:   {"id", "data": base64, "encryptionContext": {...}} or {"id", "error": text}
+
+AWS KMS is reached as the environment says (AWS_ENDPOINT_URL, credentials, AWS_REGION).
 """
 import base64
 import json
-import sys
 
 import aws_encryption_sdk
 from aws_encryption_sdk.identifiers import (
@@ -17,7 +19,15 @@ from aws_encryption_sdk.identifiers import (
     WrappingAlgorithm,
 )
 from aws_encryption_sdk.internal.crypto.wrapping_keys import WrappingKey
+from aws_encryption_sdk.key_providers.kms import (
+    DiscoveryAwsKmsMasterKeyProvider,
+    DiscoveryFilter,
+    MRKAwareDiscoveryAwsKmsMasterKeyProvider,
+    MRKAwareStrictAwsKmsMasterKeyProvider,
+    StrictAwsKmsMasterKeyProvider,
+)
 from aws_encryption_sdk.key_providers.raw import RawMasterKeyProvider
+from json_lines import serve
 
 SYMMETRIC = {
     "aes-128": WrappingAlgorithm.AES_128_GCM_IV12_TAG16_NO_PADDING,
@@ -66,21 +76,37 @@ def wrapping_key(key):
     return WrappingKey(ASYMMETRIC[algorithm], key["material"].encode("ascii"), EncryptionKeyType.PRIVATE)
 
 
+def discovery_filter(key):
+    return DiscoveryFilter(account_ids=key["accounts"], partition=key["partition"]) if "accounts" in key else None
+
+
+KMS_PROVIDERS = {
+    "kms": lambda key: StrictAwsKmsMasterKeyProvider(key_ids=key["keyIds"]),
+    "kms-mrk": lambda key: MRKAwareStrictAwsKmsMasterKeyProvider(key_ids=key["keyIds"]),
+    "kms-discovery": lambda key: DiscoveryAwsKmsMasterKeyProvider(discovery_filter=discovery_filter(key)),
+    "kms-mrk-discovery": lambda key: MRKAwareDiscoveryAwsKmsMasterKeyProvider(
+        discovery_region=key["region"], discovery_filter=discovery_filter(key)
+    ),
+}
 KNOWN_PROVIDERS = {}
 
 
+def new_provider(key):
+    return KMS_PROVIDERS[key["type"]](key) if "type" in key else FixedKeyProvider(key)
+
+
 def provider_of(key):
-    """Loading a private key takes longer than most messages, so that each is kept."""
+    """Making a provider takes longer than most messages, so that each is kept."""
     name = json.dumps(key, sort_keys=True)
     if name not in KNOWN_PROVIDERS:
-        KNOWN_PROVIDERS[name] = FixedKeyProvider(key)
+        KNOWN_PROVIDERS[name] = new_provider(key)
     return KNOWN_PROVIDERS[name]
 
 
 def key_provider(keys):
     if len(keys) == 1:
         return provider_of(keys[0])
-    first = FixedKeyProvider(keys[0])
+    first = new_provider(keys[0])
     for key in keys[1:]:
         first.add_master_key_provider(provider_of(key))
     return first
@@ -109,16 +135,4 @@ def answer(request):
     return {"data": base64.b64encode(result).decode("ascii"), "encryptionContext": dict(header.encryption_context)}
 
 
-def main():
-    for line in sys.stdin.buffer:
-        request = json.loads(line)
-        try:
-            reply = answer(request)
-        except Exception as error:  # pylint: disable=broad-except
-            reply = {"error": "{}: {}".format(type(error).__name__, error)}
-        reply["id"] = request["id"]
-        sys.stdout.write(json.dumps(reply) + "\n")
-        sys.stdout.flush()
-
-
-main()
+serve(answer)

@@ -2,15 +2,22 @@
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { JsonLinesChild } from './json-lines-child.ts'
-import type { Peer, PeerDecrypted, PeerKey, PeerMessage, PeerPlaintext } from './peer.ts'
+import type { DiscoveryFilter, Peer, PeerDecrypted, PeerKey, PeerMessage, PeerPlaintext } from './peer.ts'
 import { pythonEnvironment } from './python-environment.ts'
+
+/** A provider of master keys of AWS KMS, as python-peer.py makes it. */
+export type PythonKmsKeys =
+  | { readonly type: 'kms' | 'kms-mrk'; readonly keyIds: readonly string[] }
+  | ({ readonly type: 'kms-discovery' } & DiscoveryFilter)
+  | ({ readonly type: 'kms-mrk-discovery'; readonly region: string } & DiscoveryFilter)
 
 /**
  * Starts the peer; the first time, installs it into `.cache/python` of the checkout.
  *
+ * @param environment added to this process's own, such as `AWS_ENDPOINT_URL` and credentials for it
  * @throws UnavailableError where there is no Python ≥ 3.8 or the packages can't be installed.
  */
-export async function startPythonPeer(): Promise<Peer> {
+export async function startPythonPeer(environment: Readonly<Record<string, string>> = {}): Promise<Peer<PythonKey>> {
   const python = await pythonEnvironment({
     what: 'the Python peer',
     folder: 'python',
@@ -18,10 +25,14 @@ export async function startPythonPeer(): Promise<Peer> {
     minimumMinor: 8,
   })
   const script = fileURLToPath(new URL('python-peer.py', import.meta.url))
-  return new PythonPeer(new JsonLinesChild('the Python peer', spawn(python, ['-u', script], { stdio: 'pipe' })))
+  const env = { ...process.env, ...environment }
+  const child = spawn(python, ['-B', '-u', script], { stdio: 'pipe', env })
+  return new PythonPeer(new JsonLinesChild('the Python peer', child))
 }
 
-class PythonPeer implements Peer {
+type PythonKey = PeerKey | PythonKmsKeys
+
+class PythonPeer implements Peer<PythonKey> {
   readonly name = 'Python'
   readonly #child: JsonLinesChild
 
@@ -29,12 +40,12 @@ class PythonPeer implements Peer {
     this.#child = child
   }
 
-  async encrypt({ frameLength, encryptionContext, ...message }: PeerPlaintext): Promise<Buffer> {
+  async encrypt({ frameLength, encryptionContext, ...message }: PeerPlaintext<PythonKey>): Promise<Buffer> {
     const { data } = await this.#child.ask('encrypt', { ...wire(message), frameLength, encryptionContext })
     return Buffer.from(data ?? '', 'base64')
   }
 
-  async decrypt(message: PeerMessage): Promise<PeerDecrypted> {
+  async decrypt(message: PeerMessage<PythonKey>): Promise<PeerDecrypted> {
     const { data, encryptionContext } = await this.#child.ask('decrypt', wire(message))
     return { plaintext: Buffer.from(data ?? '', 'base64'), encryptionContext: encryptionContext ?? {} }
   }
@@ -44,11 +55,12 @@ class PythonPeer implements Peer {
   }
 }
 
-function wire({ suite, keys, data }: PeerMessage): object {
+function wire({ suite, keys, data }: PeerMessage<PythonKey>): object {
   return { suite, keys: keys.map(wireKey), data: data.toString('base64') }
 }
 
-function wireKey(key: PeerKey): object {
+function wireKey(key: PythonKey): object {
+  if ('type' in key) return key
   const { keyNamespace, keyName, algorithm } = key
   const material = 'wrappingKey' in key ? key.wrappingKey.toString('base64') : key.privateKey
   return { keyNamespace, keyName, algorithm, material }
