@@ -88,11 +88,12 @@ export async function upload(chunks: AsyncIterable<Buffer>, options: Upload): Pr
 async function putWhole(body: Buffer, { client, params, watch, unique, onPart }: Upload): Promise<UploadOutput> {
   let output: UploadOutput
   try {
-    output = await request(whatOf(params), watch, (idle) => {
+    const { $metadata, ...answer } = await request(whatOf(params), watch, (idle) => {
       const command = new PutObjectCommand({ ...params, Body: body, ContentLength: body.length })
       watchBody(command, client, idle)
       return client.send(command, { abortSignal: idle.signal })
     })
+    output = answer
   } catch (error) {
     output = await settled({ client, params, watch, unique }, error)
   }
@@ -126,6 +127,8 @@ class MultipartUpload {
   /** Aborted with the upload: what is being sent stops. */
   readonly #stop = new AbortController()
   #id = ''
+  /** The kind of checksum that the upload was made with, if it was. */
+  #checksum: string | undefined
   #bytes = 0
   #failure: { readonly error: unknown } | undefined
 
@@ -192,6 +195,7 @@ class MultipartUpload {
     // The parts of an upload can have checksums only of the kind that it was made with.
     const byDefault = (await client.config.requestChecksumCalculation()) === 'WHEN_SUPPORTED' ? 'CRC32' : undefined
     const ChecksumAlgorithm = params.ChecksumAlgorithm ?? byDefault
+    this.#checksum = ChecksumAlgorithm
     const { UploadId } = await request(this.#what, watch, ({ signal }) =>
       client.send(new CreateMultipartUploadCommand({ ...rest, ChecksumAlgorithm }), { abortSignal: signal }),
     )
@@ -220,8 +224,11 @@ class MultipartUpload {
       watchBody(command, client, idle)
       return client.send(command, { abortSignal: idle.signal })
     })
-    const { $metadata, ETag, ...rest } = answer
-    const checksums = Object.fromEntries(Object.entries(rest).filter(([name]) => name.startsWith('Checksum')))
+    // S3 may give others than the one that it was asked for, and would not take those back.
+    const { ETag, ...given } = answer
+    const checksums = Object.fromEntries(
+      Object.entries(given).filter(([name]) => name === `Checksum${this.#checksum ?? ''}`),
+    )
     this.#completed.push({ ETag, PartNumber: number, ...checksums })
     onPart()
   }
