@@ -3,7 +3,7 @@
  *
  *     node --import tsx scripts/node-versions.ts [22 24 26]
  *
- * One line a version; exits 1 where any of them failed.
+ * One line a version, and one more for the last of them without the native engine; exits 1 where any of them failed.
  */
 import { execFile } from 'node:child_process'
 import { mkdir, readdir, stat } from 'node:fs/promises'
@@ -17,6 +17,9 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const CACHE = path.join(ROOT, '.cache')
 const DEFAULT_VERSIONS = ['22', '24', '26']
 const FOLDERS = ['format', 'crypto', 'materials', 'keyrings', 'streams']
+const SPECS = [...FOLDERS.map((folder) => `spec/${folder}/**/*.spec.ts`), 'spec/native/addon.spec.ts']
+/** What the choice of the engine could change. */
+const ENGINE_SPECS = ['spec/crypto/*.spec.ts', 'spec/streams/{encrypt-stream,decrypt-stream,hostile}.spec.ts']
 /** It measures the process's memory, which is a matter of one version's allocator; the default version runs it. */
 const LEFT_OUT = 'spec/streams/memory.spec.ts'
 const MAX_OUTPUT_BYTES = 64 * 1024 * 1024
@@ -58,13 +61,13 @@ interface Outcome {
   readonly output: string
 }
 
-/** Runs mocha over the core specs under one binary. */
-async function runSpecs(node: string): Promise<Outcome> {
+/** Runs mocha over specs under one binary; `engine` is for ESDK_ENGINE. */
+async function runSpecs(node: string, specs: readonly string[], engine: '' | 'node' = ''): Promise<Outcome> {
   const mocha = path.join(ROOT, 'node_modules', 'mocha', 'bin', 'mocha.js')
-  const specs = FOLDERS.map((folder) => `spec/${folder}/**/*.spec.ts`)
   const { stdout: version } = await run(node, ['--version'])
   const start = performance.now()
-  const env = { ...process.env, PATH: `${path.dirname(node)}${path.delimiter}${process.env.PATH ?? ''}` }
+  const PATH = `${path.dirname(node)}${path.delimiter}${process.env.PATH ?? ''}`
+  const env = { ...process.env, PATH, ESDK_ENGINE: engine }
   const options = { cwd: ROOT, env, maxBuffer: MAX_OUTPUT_BYTES }
   const args = [mocha, '--reporter', 'dot', '--no-color', '--ignore', LEFT_OUT, ...specs]
   const { output, failed } = await run(node, args, options).then(
@@ -77,7 +80,8 @@ async function runSpecs(node: string): Promise<Outcome> {
   })
   const passed = !failed && Number(/(\d+) passing/.exec(output)?.[1] ?? 0) > 0
   const seconds = ((performance.now() - start) / 1000).toFixed(0)
-  const summary = `Node ${version.trim()}: ${passed ? 'passed' : 'FAILED'}, ${counts.join(', ') || 'no tests ran'}, ${seconds} s`
+  const what = `Node ${version.trim()}${engine === '' ? '' : `, engine ${engine}`}`
+  const summary = `${what}: ${passed ? 'passed' : 'FAILED'}, ${counts.join(', ') || 'no tests ran'}, ${seconds} s`
   return { passed, summary, output }
 }
 
@@ -96,14 +100,15 @@ async function main(): Promise<void> {
     if (!/^\d+$/.test(version)) throw new TypeError(`expected major versions of Node, got ${JSON.stringify(version)}`)
   }
   await stat(path.join(ROOT, 'dist', 'index.js')) // the specs import what was built
-  for (const version of versions) {
-    const { passed, summary, output } = await runSpecs(await nodeOfVersion(version))
+  const report = ({ passed, summary, output }: Outcome): void => {
     if (!passed) {
       process.exitCode = 1
       console.error(output)
     }
     console.log(summary)
   }
+  for (const version of versions) report(await runSpecs(await nodeOfVersion(version), SPECS))
+  report(await runSpecs(await nodeOfVersion(versions.at(-1)!), ENGINE_SPECS, 'node'))
 }
 
 await main()

@@ -6,15 +6,16 @@ import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { esdk, temporaryFolder } from './cli/command.ts'
 import { startEc2Metadata } from './emulators/ec2-metadata.ts'
-import { type Emulator, PREPARE_TIMEOUT_MS } from './emulators/moto.ts'
+import { type Emulator, PREPARE_TIMEOUT_MS } from './emulators/emulator.ts'
 import { preparedOrPending } from './interop/pending.ts'
 import { ACCOUNT, useKmsServer } from './keyrings/kms/setup.ts'
+import { PIN, TOKEN, useToken } from './keyrings/pkcs11/setup.ts'
 
 const root = resolve(import.meta.dirname, '..')
 const run = promisify(execFile)
 
 /** Examples that need more than AWS KMS have a spec of their own. */
-const WITH_SERVERS: readonly string[] = ['ec2-user-data.ts']
+const WITH_SERVERS: readonly string[] = ['ec2-user-data.ts', 'pkcs11.ts']
 
 describe('examples', () => {
   const kms = useKmsServer()
@@ -22,6 +23,7 @@ describe('examples', () => {
   const env = (): NodeJS.ProcessEnv => ({
     ...process.env,
     AWS_ACCOUNT_ID: ACCOUNT,
+    AWS_KMS_KEY_ARN: kms.server.keys[0]!,
     AWS_ENDPOINT_URL: kms.server.endpoint,
     AWS_REGION: 'us-west-2',
     AWS_ACCESS_KEY_ID: 'spec',
@@ -61,6 +63,17 @@ describe('examples', () => {
     })
 
     after(() => metadata?.stop())
+  })
+})
+
+describe('examples, on a token', () => {
+  const token = useToken()
+
+  it('run and print what they decrypted', async () => {
+    const env = { ...process.env, PKCS11_LIBRARY: token.hsm.library, PKCS11_TOKEN: TOKEN, PKCS11_PIN: PIN }
+    const options = { cwd: root, env: { ...env, PKCS11_KEY: 'aes' } }
+    const { stdout } = await run(process.execPath, ['--import', 'tsx', join('examples', 'pkcs11.ts')], options)
+    assert.match(stdout, /decrypted/)
   })
 })
 

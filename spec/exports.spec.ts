@@ -61,7 +61,10 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
     'readNonFramedStart',
   ],
   'esdk-streams/kms': [
+    'BranchKeyStore',
     'KmsDiscoveryKeyring',
+    'KmsEcdhKeyring',
+    'KmsHierarchicalKeyring',
     'KmsKeyring',
     'KmsMasterKeyProvider',
     'KmsMrkDiscoveryKeyring',
@@ -72,6 +75,7 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
     'kmsClientProvider',
     'limitRegions',
   ],
+  'esdk-streams/pkcs11': ['Pkcs11Keyring'],
   'esdk-streams/s3': ['getObject', 'openObject', 'putObject', 'reencryptObject'],
   'esdk-streams/file': ['decryptFile', 'encryptFile', 'openMessage', 'reencryptFile'],
 }
@@ -115,8 +119,8 @@ describe('package exports', () => {
     assert.equal(run(code, '--no-warnings'), 'function')
   })
 
-  /** The URLs of all modules that importing a subpath loads. */
-  function loadedBy(subpath: string): string[] {
+  /** The URLs of all modules that importing a subpath loads, and using it. */
+  function loadedBy(subpath: string, use = ''): string[] {
     const hooks = `
       import { writeSync } from 'node:fs'
       export async function resolve(specifier, context, next) {
@@ -126,7 +130,8 @@ describe('package exports', () => {
       }`
     const code = `import { register } from 'node:module'
       register('data:text/javascript,${encodeURIComponent(hooks).replaceAll("'", '%27')}')
-      await import('${subpath}')`
+      const loaded = await import('${subpath}')
+      ${use}`
     return run(code, '--no-warnings').split('\n')
   }
 
@@ -142,6 +147,39 @@ describe('package exports', () => {
   it('loads the client of AWS KMS for esdk-streams/kms, and no other', () => {
     const clients = loadedBy('esdk-streams/kms').flatMap((url) => /@aws-sdk\/client-[\w-]+/.exec(url)?.[0] ?? [])
     assert.deepEqual([...new Set(clients)], ['@aws-sdk/client-kms'])
+  })
+
+  it('loads pkcs11js for no subpath: the keyring does, when it is first used', () => {
+    for (const subpath of ['esdk-streams', 'esdk-streams/pkcs11']) {
+      const trace = loadedBy(subpath)
+      assert.ok(trace.some((url) => url.includes('/dist/')))
+      assert.deepEqual(
+        trace.filter((url) => url.includes('/node_modules/pkcs11js/')),
+        [],
+      )
+    }
+  })
+
+  it('loads the client of Amazon DynamoDB when a branch key store is first asked', () => {
+    const made = `
+      const keyStore = new loaded.BranchKeyStore({
+        tableName: 'table',
+        logicalKeyStoreName: 'table',
+        kmsConfiguration: { kmsKeyArn: 'arn:aws:kms:us-east-1:111122223333:key/1' },
+        dynamoDbClient: { send: () => Promise.reject(new Error('no network')) },
+      })
+      const keyring = new loaded.KmsHierarchicalKeyring({ keyStore, branchKeyId: 'a', ttlMs: 600_000 })
+      keyStore.getKeyStoreInfo()`
+    const asked = `${made}
+      const materials = { suite: { keyBytes: 32 }, encryptionContext: {}, encryptedDataKeys: [] }
+      await keyring.onEncrypt(materials).catch(() => undefined)`
+    for (const [use, expected] of [
+      [made, ['@aws-sdk/client-kms']],
+      [asked, ['@aws-sdk/client-dynamodb', '@aws-sdk/client-kms']],
+    ] as const) {
+      const clients = loadedBy('esdk-streams/kms', use).flatMap((url) => /@aws-sdk\/client-[\w-]+/.exec(url)?.[0] ?? [])
+      assert.deepEqual([...new Set(clients)].sort(), expected)
+    }
   })
 
   it('is loaded in less than 60 ms', () => {

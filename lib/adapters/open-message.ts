@@ -1,7 +1,7 @@
 /** Opening a message for random access: its header, where its frames lie, and the proof that it is whole. */
 import type { KeyObject } from 'node:crypto'
-import { NodeFrameCipher } from '../crypto/frame-cipher-node.ts'
-import { SequenceCounter } from '../crypto/frame-cipher.ts'
+import { frameCipherEngine } from '../crypto/frame-cipher-engine.ts'
+import { type FrameCipher, SequenceCounter } from '../crypto/frame-cipher.ts'
 import { ChangedError, PolicyError, UnsupportedError, isEncryptionSdkError } from '../errors.ts'
 import { FINAL_FRAME, REGULAR_FRAME, readFinalFrameStart } from '../format/frame.ts'
 import { TAG_BYTES } from '../format/header-authentication.ts'
@@ -197,8 +197,8 @@ class Tail {
   }
 
   #openFinal(bytes: Buffer, footer: number): Pick<OpenedFrames, 'regular' | 'final'> {
-    const { header, messageKey, bodyStart, size } = this.#message
-    const { frameLength, messageId } = header
+    const { header, bodyStart, size } = this.#message
+    const { frameLength } = header
     const frames = framesOf(size - footer - bodyStart, frameLength)
     if (frames === undefined) throw wrongLength(size, frameLength)
     const { regular, finalLength } = frames
@@ -206,16 +206,32 @@ class Tail {
     const frame = bytes.subarray(end - FINAL_FRAME.overhead - finalLength, end)
     const start = readFrom(readFinalFrameStart(frameLength), frame).value
     if (start.contentLength !== finalLength) throw wrongLength(size, frameLength)
-    const cipher = new NodeFrameCipher({ messageKey, messageId, frameLength }, new SequenceCounter(regular + 1))
     const content = frame.subarray(FINAL_FRAME.contentOffset, FINAL_FRAME.contentOffset + finalLength)
-    return { regular, final: cipher.openFinal(start, content, frame.subarray(-TAG_BYTES)) }
+    const final = withCipher(this.#message, regular + 1, (cipher) =>
+      cipher.openFinal(start, content, frame.subarray(-TAG_BYTES)),
+    )
+    return { regular, final }
   }
 }
 
 /** Opens regular frames that follow each other. */
-export function openRegularFrames({ header, messageKey }: OpenedFrames, first: number, bytes: Buffer): Buffer {
+export function openRegularFrames(message: OpenedFrames, first: number, bytes: Buffer): Buffer {
+  return withCipher(message, first, (cipher) => cipher.openRegular(bytes))
+}
+
+/** Works with a frame cipher that begins at the frame of that number. */
+function withCipher(
+  { header, messageKey }: Pick<OpenedFrames, 'header' | 'messageKey'>,
+  first: number,
+  work: (cipher: FrameCipher) => Buffer,
+): Buffer {
   const { messageId, frameLength } = header
-  return new NodeFrameCipher({ messageKey, messageId, frameLength }, new SequenceCounter(first)).openRegular(bytes)
+  const cipher = frameCipherEngine().create({ messageKey, messageId, frameLength }, new SequenceCounter(first))
+  try {
+    return work(cipher)
+  } finally {
+    cipher.close()
+  }
 }
 
 /** Where regular frames lie in the message; the first has number 1. */

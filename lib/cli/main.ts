@@ -4,12 +4,13 @@ import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { decryptCommand } from './decrypt.ts'
 import { encryptCommand } from './encrypt.ts'
-import { EXIT, OutputClosed, describeFailure, exitCodeOf } from './failure.ts'
+import { EXIT, OutputClosed, asUsage, describeFailure, exitCodeOf } from './failure.ts'
 import { inspectCommand } from './inspect.ts'
 import { keygenCommand } from './keygen.ts'
 
 const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const
 const PATIENCE_MS = 1000
+const VERSION_ASKED = 'esdk.version'
 
 /** Why everything is stopped. */
 class Interruption extends Error {
@@ -34,7 +35,10 @@ Examples:
 function program(signal: AbortSignal): Command {
   const command = new Command('esdk')
     .description('Encrypts and decrypts files in the message format of the AWS Encryption SDK.')
-    .version(version())
+    .option('-V, --version', 'show the version; with --json, as one record that names the engine too')
+    .on('option:version', () => {
+      throw new CommanderError(0, VERSION_ASKED, 'version')
+    })
     .addHelpText('after', EPILOGUE)
   for (const sub of [keygenCommand(), encryptCommand(signal), decryptCommand(signal), inspectCommand(signal)]) {
     command.addCommand(sub)
@@ -53,9 +57,27 @@ function helpOf(command: Command): string {
   return command.parent === null ? 'esdk --help' : `esdk ${command.name()} --help`
 }
 
-function version(): string {
+/** What `--version --json` prints. */
+export interface VersionRecord {
+  readonly version: string
+  /** What seals and opens frames here: see ESDK_ENGINE in the README. */
+  readonly engine: 'native' | 'node'
+  readonly node: string
+  readonly openssl: string
+}
+
+async function showVersion(json: boolean): Promise<void> {
   const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
-  return (JSON.parse(text) as { version: string }).version // our own file
+  const { version } = JSON.parse(text) as { version: string } // our own file
+  if (!json) {
+    process.stdout.write(`${version}\n`)
+    return
+  }
+  const { frameCipherEngine } = await import('../crypto/frame-cipher-engine.ts')
+  const { name: engine } = asUsage(frameCipherEngine)
+  const { node, openssl } = process.versions
+  const record: VersionRecord = { version, engine, node, openssl }
+  process.stdout.write(`${JSON.stringify(record)}\n`)
 }
 
 /**
@@ -84,13 +106,22 @@ function exitCodeFor(error: unknown, signal: AbortSignal): number {
   return exitCodeOf(error)
 }
 
+async function answer(signal: AbortSignal): Promise<void> {
+  try {
+    await program(signal).parseAsync()
+  } catch (error) {
+    if (!(error instanceof CommanderError) || error.code !== VERSION_ASKED) throw error
+    await showVersion(process.argv.includes('--json'))
+  }
+}
+
 async function main(): Promise<number> {
   const controller = new AbortController()
   abortOnSignals(controller)
   // A reader of stderr or stdout that goes away is told to whoever writes.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
   try {
-    await program(controller.signal).parseAsync()
+    await answer(controller.signal)
     return EXIT.done
   } catch (error) {
     return exitCodeFor(error, controller.signal)

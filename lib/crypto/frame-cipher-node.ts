@@ -153,6 +153,10 @@ export class NodeFrameCipher implements FrameCipher {
     return this.#openContent('non-framed', this.#counter.final(), iv, contentLength, ciphertext, tag)
   }
 
+  close(): void {
+    this.#counter.end()
+  }
+
   #openContent(kind: BodyContent, number: number, iv: Buffer, length: number, ciphertext: Buffer, tag: Buffer): Buffer {
     const plaintext = this.#key.open(iv, bodyAad(this.#messageId, kind, number, length), ciphertext, tag)
     if (plaintext === undefined) throw frameNotAuthentic(number)

@@ -29,6 +29,8 @@ export interface FrameCipher {
   openFinal(start: FinalFrameStart, ciphertext: Buffer, tag: Buffer): Buffer
   /** Opens non-framed content. */
   openNonFramed(start: NonFramedStart, ciphertext: Buffer, tag: Buffer): Buffer
+  /** Ends it and lets go of what it holds of the key, wherever in the message it is; again is fine. */
+  close(): void
 }
 
 /** The numbers of the frames of one message: each once, in order, none after the final one or after a failure. */
@@ -55,6 +57,11 @@ export class SequenceCounter {
     this.#over = true
     if (this.#next > MAX_SEQUENCE_NUMBER) throw tooManyFrames()
     return this.#next
+  }
+
+  /** No more numbers. */
+  end(): void {
+    this.#over = true
   }
 
   /** Runs `work`; a failure ends the counter. */

@@ -9,11 +9,33 @@ export function addEncryptedDataKey(
   materials: EncryptionMaterials,
   wrap: (dataKey: Buffer) => EncryptedDataKey,
 ): EncryptionMaterials {
-  const dataKey: KeyObject = materials.dataKey ?? secretKey(randomBytes(materials.suite.keyBytes))
+  const dataKey = dataKeyOf(materials)
   const raw = dataKey.export()
   try {
-    return { ...materials, dataKey, encryptedDataKeys: [...materials.encryptedDataKeys, wrap(raw)] }
+    return withDataKey(materials, dataKey, wrap(raw))
   } finally {
     raw.fill(0)
   }
+}
+
+/** The same where wrapping takes a while. The bytes are `wrap`'s until its promise is settled. */
+export async function addEncryptedDataKeyAsync(
+  materials: EncryptionMaterials,
+  wrap: (dataKey: Buffer) => Promise<EncryptedDataKey>,
+): Promise<EncryptionMaterials> {
+  const dataKey = dataKeyOf(materials)
+  const raw = dataKey.export()
+  try {
+    return withDataKey(materials, dataKey, await wrap(raw))
+  } finally {
+    raw.fill(0)
+  }
+}
+
+function dataKeyOf({ dataKey, suite }: EncryptionMaterials): KeyObject {
+  return dataKey ?? secretKey(randomBytes(suite.keyBytes))
+}
+
+function withDataKey(materials: EncryptionMaterials, dataKey: KeyObject, added: EncryptedDataKey): EncryptionMaterials {
+  return { ...materials, dataKey, encryptedDataKeys: [...materials.encryptedDataKeys, added] }
 }

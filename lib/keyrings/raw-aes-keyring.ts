@@ -9,6 +9,7 @@ import { type EncryptionContext, encodeEncryptionContext, encodePairs } from '..
 import { IV_BYTES, TAG_BYTES } from '../format/header-authentication.ts'
 import type { CallOptions, Keyring } from '../materials/keyring.ts'
 import type { DecryptionMaterials, EncryptionMaterials } from '../materials/materials.ts'
+import { NOT_AUTHENTIC, encodeAesProviderInfo, ivOf, notByAesKey } from './aes-provider-info.ts'
 import { addEncryptedDataKey } from './data-key.ts'
 import { keyNameBytes } from './key-name.ts'
 
@@ -26,9 +27,6 @@ export interface RawAesKeyringOptions {
    */
   readonly allowLocaleSortedContext?: boolean
 }
-
-const TAG_BITS = TAG_BYTES * 8
-const INFO_SUFFIX_BYTES = 8 + IV_BYTES
 
 /**
  * Wraps data keys with AES-GCM under a key held in memory. The encryption context is authenticated with each.
@@ -55,12 +53,9 @@ export class RawAesKeyring implements Keyring {
     return addEncryptedDataKey(materials, (dataKey) => {
       const iv = randomBytes(IV_BYTES)
       const { ciphertext, tag } = sealAead(this.#wrappingKey, iv, aad, dataKey)
-      const lengths = Buffer.alloc(8)
-      lengths.writeUInt32BE(TAG_BITS, 0)
-      lengths.writeUInt32BE(IV_BYTES, 4)
       return {
         keyProviderId: this.#keyNamespace,
-        keyProviderInfo: Buffer.concat([this.#keyName, lengths, iv]),
+        keyProviderInfo: encodeAesProviderInfo(this.#keyName, iv),
         ciphertext: Buffer.concat([ciphertext, tag]),
       }
     })
@@ -78,28 +73,17 @@ export class RawAesKeyring implements Keyring {
     const attempts: Attempt[] = []
     for (const key of encryptedDataKeys) {
       signal?.throwIfAborted()
-      const skipped = this.#skips(key, materials.suite.keyBytes)
+      const skipped = notByAesKey(key, this.#keyNamespace, this.#keyName, materials.suite.keyBytes)
       const dataKey = skipped === undefined ? this.#unwrap(key, aads) : undefined
       if (dataKey !== undefined) return { ...materials, dataKey: secretKey(dataKey) }
-      attempts.push({ key, reason: skipped ?? 'not authentic under this key and encryption context' })
+      attempts.push({ key, reason: skipped ?? NOT_AUTHENTIC })
     }
     throw new UnwrapError(attempts)
   }
 
-  /** Why a data key is not this keyring's, or `undefined` where it is. */
-  #skips({ keyProviderId, keyProviderInfo, ciphertext }: EncryptedDataKey, keyBytes: number): string | undefined {
-    const nameBytes = this.#keyName.length
-    if (keyProviderId !== this.#keyNamespace) return 'another key namespace'
-    if (keyProviderInfo.length !== nameBytes + INFO_SUFFIX_BYTES) return 'another key name'
-    if (!keyProviderInfo.subarray(0, nameBytes).equals(this.#keyName)) return 'another key name'
-    if (keyProviderInfo.readUInt32BE(nameBytes) !== TAG_BITS) return `a tag of other than ${TAG_BITS} bits`
-    if (keyProviderInfo.readUInt32BE(nameBytes + 4) !== IV_BYTES) return `an IV of other than ${IV_BYTES} bytes`
-    if (ciphertext.length !== keyBytes + TAG_BYTES) return `not a wrapped data key of ${keyBytes} bytes`
-    return undefined
-  }
-
-  #unwrap({ keyProviderInfo, ciphertext }: EncryptedDataKey, aads: readonly Buffer[]): Buffer | undefined {
-    const iv = keyProviderInfo.subarray(-IV_BYTES)
+  #unwrap(key: EncryptedDataKey, aads: readonly Buffer[]): Buffer | undefined {
+    const { ciphertext } = key
+    const iv = ivOf(key)
     const sealed = { ciphertext: ciphertext.subarray(0, -TAG_BYTES), tag: ciphertext.subarray(-TAG_BYTES) }
     for (const aad of aads) {
       const dataKey = openAead(this.#wrappingKey, iv, aad, sealed)

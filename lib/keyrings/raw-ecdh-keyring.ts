@@ -15,6 +15,7 @@ import {
   ecdhPublicKey,
 } from './ecdh/ecdh-key.ts'
 import type { EcdhParties } from './ecdh/ecdh-provider-info.ts'
+import { type EcdhSchemas, checkSchemaKeys, otherParty } from './ecdh/ecdh-schema.ts'
 import { type EcdhChoice, addEcdhDataKey, unwrapEcdhDataKey } from './ecdh/ecdh-wrapping.ts'
 
 /** To anyone's public key, from a key pair that is made for the message and forgotten: it only encrypts. */
@@ -45,13 +46,10 @@ export interface RawEcdhStaticOptions {
  */
 export type RawEcdhKeyringOptions = RawEcdhEphemeralOptions | RawEcdhDiscoveryOptions | RawEcdhStaticOptions
 
-const KEY_OPTIONS = ['senderPrivateKey', 'recipientPublicKey', 'recipientPrivateKey'] as const
-type KeyOption = (typeof KEY_OPTIONS)[number]
-
-const SCHEMAS: Readonly<Record<RawEcdhKeyringOptions['schema'], readonly KeyOption[]>> = {
-  ephemeral: ['recipientPublicKey'],
-  discovery: ['recipientPrivateKey'],
-  static: ['senderPrivateKey', 'recipientPublicKey'],
+const SCHEMAS: Readonly<Record<RawEcdhKeyringOptions['schema'], EcdhSchemas[string]>> = {
+  ephemeral: { needed: ['recipientPublicKey'] },
+  discovery: { needed: ['recipientPrivateKey'] },
+  static: { needed: ['senderPrivateKey', 'recipientPublicKey'] },
 }
 
 /**
@@ -72,7 +70,7 @@ export class RawEcdhKeyring implements Keyring {
   readonly #other: EcdhKey | undefined
 
   constructor(options: RawEcdhKeyringOptions) {
-    checkKeyOptions(options)
+    checkSchemaKeys(SCHEMAS, options)
     const curve = ecdhCurve(options.curve)
     this.#curve = curve
     if (options.schema === 'static') this.#own = ecdhPrivateKey('senderPrivateKey', curve, options.senderPrivateKey)
@@ -108,34 +106,13 @@ export class RawEcdhKeyring implements Keyring {
     })
   }
 
-  #choose({ sender, recipient }: EcdhParties): EcdhChoice {
+  #choose(parties: EcdhParties): EcdhChoice {
     if (this.#own === undefined) return { skipped: 'a keyring of the schema "ephemeral" only encrypts' }
-    const own = this.#own.point
-    if (this.#other === undefined) return recipient.equals(own) ? { other: sender } : { skipped: 'another recipient' }
-    const { key, point } = this.#other
-    const sent = sender.equals(own) && recipient.equals(point)
-    const received = sender.equals(point) && recipient.equals(own)
-    return sent || received ? { other: key } : { skipped: 'another sender or recipient' }
+    return otherParty(parties, this.#own.point, this.#other)
   }
 
   #ephemeral(): EcdhKey {
     const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: this.#curve.curve })
     return { key: privateKey, point: compressPoint(publicKey) }
-  }
-}
-
-/** Exactly the keys of the schema: one too many is a misunderstanding of what the keyring will do. */
-function checkKeyOptions(options: RawEcdhKeyringOptions): void {
-  if (!Object.hasOwn(SCHEMAS, options.schema)) {
-    throw new TypeError(
-      `"schema" expected one of ${Object.keys(SCHEMAS).join(', ')}, got ${JSON.stringify(options.schema)}`,
-    )
-  }
-  const given: Partial<Record<KeyOption, unknown>> = options
-  for (const option of KEY_OPTIONS) {
-    const needed = SCHEMAS[options.schema].includes(option)
-    if (needed !== (given[option] !== undefined)) {
-      throw new TypeError(`the schema "${options.schema}" ${needed ? 'needs' : 'takes no'} "${option}"`)
-    }
   }
 }

@@ -33,7 +33,8 @@ export interface RawRsaKeyringOptions {
   readonly padding: RsaPadding
 }
 
-const PADDINGS: Readonly<Record<RsaPadding, { padding: number; oaepHash?: string }>> = {
+/** The same for node:crypto. */
+export const RSA_PADDINGS: Readonly<Record<RsaPadding, { padding: number; oaepHash?: string }>> = {
   pkcs1: { padding: constants.RSA_PKCS1_PADDING },
   'oaep-sha1': { padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha1' },
   'oaep-sha256': { padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha256' },
@@ -42,7 +43,7 @@ const PADDINGS: Readonly<Record<RsaPadding, { padding: number; oaepHash?: string
 }
 
 /** The one reason for every failure: a second text would tell good PKCS #1 v1.5 padding from bad. */
-const NOT_UNWRAPPED = 'not unwrapped by this private key'
+export const NOT_UNWRAPPED = 'not unwrapped by this private key'
 
 /**
  * Wraps data keys under an RSA public key. The encryption context is not bound to the wrapped key (the message header
@@ -59,9 +60,9 @@ export class RawRsaKeyring implements Keyring {
   readonly #padding: RsaPadding
 
   constructor({ keyNamespace, keyName, publicKey, privateKey, padding }: RawRsaKeyringOptions) {
-    if (!Object.hasOwn(PADDINGS, padding)) {
+    if (!Object.hasOwn(RSA_PADDINGS, padding)) {
       throw new TypeError(
-        `"padding" expected one of ${Object.keys(PADDINGS).join(', ')}, got ${JSON.stringify(padding)}`,
+        `"padding" expected one of ${Object.keys(RSA_PADDINGS).join(', ')}, got ${JSON.stringify(padding)}`,
       )
     }
     if (publicKey === undefined && privateKey === undefined) {
@@ -80,7 +81,7 @@ export class RawRsaKeyring implements Keyring {
     if (publicKey === undefined) throw new WrapError('a raw RSA keyring without a public key cannot encrypt')
     return addEncryptedDataKey(materials, (dataKey) => {
       try {
-        const ciphertext = publicEncrypt({ key: publicKey, ...PADDINGS[this.#padding] }, dataKey)
+        const ciphertext = publicEncrypt({ key: publicKey, ...RSA_PADDINGS[this.#padding] }, dataKey)
         return { keyProviderId: this.#keyNamespace, keyProviderInfo: this.#keyName, ciphertext }
       } catch (cause) {
         throw new WrapError('the RSA key could not wrap the data key: it may be too short for this padding', { cause })
@@ -126,7 +127,7 @@ export class RawRsaKeyring implements Keyring {
       const dataKey =
         this.#padding === 'pkcs1'
           ? decryptPkcs1(key, ciphertext)
-          : privateDecrypt({ key, ...PADDINGS[this.#padding] }, ciphertext)
+          : privateDecrypt({ key, ...RSA_PADDINGS[this.#padding] }, ciphertext)
       if (dataKey.length === keyBytes) return dataKey
       dataKey.fill(0)
     } catch {

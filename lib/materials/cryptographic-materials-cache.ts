@@ -54,6 +54,12 @@ export interface CryptographicMaterialsCache {
   get(identifier: string, options?: CacheGetOptions): Promise<CacheEntry | undefined>
   /** Drops an entry, if there is one. */
   delete(identifier: string): Promise<void>
+  /**
+   * Told by whoever was answered that there is no entry, and can't bring one. Gives the entry that there is all the same
+   * (a cache may have it renewed before it expires); where there is none, whoever waits for one fails with `reason`, or
+   * asks again where no reason is given. Only caches that let others wait have it.
+   */
+  giveUp?(identifier: string, reason?: unknown): Promise<CacheEntry | undefined>
 }
 
 /** Whether a value has a cache's three methods; by shape, as with keyrings. */

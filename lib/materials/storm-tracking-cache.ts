@@ -43,6 +43,21 @@ const SYSTEM_CLOCK: Clock = {
   },
 }
 
+/** An entry that somebody is to bring. */
+interface InFlight {
+  /** When "no entry" was last answered. */
+  requestedMs: number
+  /** How many were told so and did not give up. */
+  requests: number
+}
+
+/** One who waits for an entry, or for a place to request it. */
+interface Waiting {
+  readonly identifier: string
+  readonly wake: () => void
+  readonly fail: (reason: unknown) => void
+}
+
 /** What one who asks is told: the entry, that there is none (it is theirs to request), or to ask again at a time. */
 type Answer = 'entry' | 'none' | { readonly againAtMs: number }
 
@@ -60,9 +75,9 @@ export class StormTrackingCache implements CryptographicMaterialsCache {
   readonly #fanOut: number
   readonly #inFlightTtlMs: number
   readonly #clock: Clock
-  /** When each identifier was last answered with "no entry", without a put since. */
-  readonly #inFlight = new Map<string, number>()
-  readonly #waiting = new Set<() => void>()
+  /** The identifiers that were answered with "no entry", without a put since. */
+  readonly #inFlight = new Map<string, InFlight>()
+  readonly #waiting = new Set<Waiting>()
   #changes = 0
 
   constructor({
@@ -112,7 +127,19 @@ export class StormTrackingCache implements CryptographicMaterialsCache {
     }
   }
 
-  /** @throws LimitError after waiting `inFlightTtlMs` for an entry that others requested. */
+  /** Where nobody else has requested the entry, whoever waits for it fails with the reason instead of making the same request. */
+  async giveUp(identifier: string, reason?: unknown): Promise<CacheEntry | undefined> {
+    const flight = this.#inFlight.get(identifier)
+    if (flight !== undefined && flight.requests > 0) flight.requests -= 1
+    const entry = await this.#cache.get(identifier)
+    // While there is an entry, it stays in flight, so that not everyone tries to renew it within the interval.
+    if (entry === undefined && flight !== undefined && flight.requests === 0) {
+      if (this.#inFlight.get(identifier) === flight) this.#landed(identifier, reason)
+    }
+    return entry
+  }
+
+  /** @throws LimitError after waiting `inFlightTtlMs` for an entry that others requested; the reason why they gave up. */
   async get(identifier: string, options: CacheGetOptions = {}): Promise<CacheEntry | undefined> {
     const startedMs = this.#clock.now()
     for (;;) {
@@ -126,23 +153,25 @@ export class StormTrackingCache implements CryptographicMaterialsCache {
       const answer = entry === undefined ? this.#withoutEntry(identifier, now, startedMs) : this.#withEntry(entry, now)
       if (answer === 'entry') return entry
       if (answer === 'none') {
-        this.#inFlight.set(identifier, now)
+        const requests = (this.#inFlight.get(identifier)?.requests ?? 0) + 1
+        this.#inFlight.set(identifier, { requestedMs: now, requests })
         return undefined
       }
-      await this.#change(answer.againAtMs - now, options.signal)
+      await this.#change(identifier, answer.againAtMs - now, options.signal)
     }
   }
 
   #withEntry({ identifier, expiryTimeMs }: CacheEntry, now: number): Answer {
-    if (this.#inFlight.size >= this.#fanOut) return 'entry'
+    if (this.#isFull()) return 'entry'
     if (now < expiryTimeMs - this.#gracePeriodMs) return 'entry'
-    const requestedMs = this.#inFlight.get(identifier)
+    const requestedMs = this.#inFlight.get(identifier)?.requestedMs
     return requestedMs !== undefined && now < requestedMs + this.#graceIntervalMs ? 'entry' : 'none'
   }
 
   #withoutEntry(identifier: string, now: number, startedMs: number): Answer {
-    const requestedMs = this.#inFlight.get(identifier)
-    const full = this.#inFlight.size >= this.#fanOut
+    const flight = this.#inFlight.get(identifier)
+    const requestedMs = flight === undefined || flight.requests === 0 ? undefined : flight.requestedMs
+    const full = this.#isFull()
     if (!full && requestedMs === undefined) return 'none'
     const givesUpMs = startedMs + this.#inFlightTtlMs + 1
     if (now >= givesUpMs) {
@@ -153,44 +182,57 @@ export class StormTrackingCache implements CryptographicMaterialsCache {
     return now < renewableMs ? { againAtMs: Math.min(givesUpMs, renewableMs) } : 'none'
   }
 
+  /** Whether there are as many requests as may be; what was given up takes no place. */
+  #isFull(): boolean {
+    if (this.#inFlight.size < this.#fanOut) return false
+    return [...this.#inFlight.values()].filter(({ requests }) => requests > 0).length >= this.#fanOut
+  }
+
   /** A request that never brought an entry takes nobody's place for longer than its time to live. */
   #forgetLost(now: number): void {
-    for (const [identifier, requestedMs] of this.#inFlight) {
+    for (const [identifier, { requestedMs }] of this.#inFlight) {
       if (now - requestedMs > this.#inFlightTtlMs) this.#inFlight.delete(identifier)
     }
   }
 
   #nextLostMs(): number {
-    return Math.min(...this.#inFlight.values()) + this.#inFlightTtlMs + 1
+    const times = [...this.#inFlight.values()].map(({ requestedMs }) => requestedMs)
+    return Math.min(...times) + this.#inFlightTtlMs + 1
   }
 
-  #landed(identifier: string): void {
+  #landed(identifier: string, failure?: unknown): void {
     this.#inFlight.delete(identifier)
     this.#changes += 1
-    for (const wake of this.#waiting) wake()
+    for (const waiting of this.#waiting) {
+      if (failure !== undefined && waiting.identifier === identifier) waiting.fail(failure)
+      else waiting.wake()
+    }
   }
 
-  /** Until something is put or deleted, this much time has passed, or the signal is aborted. */
-  async #change(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
-    const { promise, resolve } = withResolvers()
-    this.#waiting.add(resolve)
-    const cancel = this.#clock.after(milliseconds, resolve)
-    signal?.addEventListener('abort', resolve, { once: true })
+  /** Until something is put, deleted or given up, this much time has passed, or the signal is aborted. */
+  async #change(identifier: string, milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+    const { promise, wake, fail } = withResolvers()
+    const waiting = { identifier, wake, fail }
+    this.#waiting.add(waiting)
+    const cancel = this.#clock.after(milliseconds, wake)
+    signal?.addEventListener('abort', wake, { once: true })
     try {
       await promise
     } finally {
-      this.#waiting.delete(resolve)
+      this.#waiting.delete(waiting)
       cancel()
-      signal?.removeEventListener('abort', resolve)
+      signal?.removeEventListener('abort', wake)
     }
   }
 }
 
 /** Promise.withResolvers, which Node 20 does not have. */
-function withResolvers(): { promise: Promise<void>; resolve: () => void } {
-  let resolve = (): void => undefined
-  const promise = new Promise<void>((done) => {
-    resolve = done
+function withResolvers(): { promise: Promise<void>; wake: () => void; fail: (reason: unknown) => void } {
+  let wake = (): void => undefined
+  let fail: (reason: unknown) => void = wake
+  const promise = new Promise<void>((resolve, reject) => {
+    wake = resolve
+    fail = reject
   })
-  return { promise, resolve }
+  return { promise, wake, fail }
 }

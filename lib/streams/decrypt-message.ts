@@ -1,5 +1,5 @@
 /** The decrypt operation: client-apis/decrypt.md, in its order, each step a hard stop. */
-import { NodeFrameCipher } from '../crypto/frame-cipher-node.ts'
+import { frameCipherEngine } from '../crypto/frame-cipher-engine.ts'
 import type { FrameCipher } from '../crypto/frame-cipher.ts'
 import { AuthenticationError } from '../errors.ts'
 import { FINAL_FRAME_MARK, REGULAR_FRAME, readFinalFrameStart, readNonFramedStart } from '../format/frame.ts'
@@ -22,9 +22,16 @@ export async function* decryptMessage(
   session: Session,
 ): AsyncGenerator<Buffer, void> {
   const message = await openMessageHeader(input, settings, session)
-  const body = message.header.contentType === 'framed' ? framedBody : nonFramedBody
-  const held = yield* body(input, message, settings, session)
-  const { verifier, header } = message
+  const { header, messageKey, verifier } = message
+  const { messageId, frameLength } = header
+  const body = header.contentType === 'framed' ? framedBody : nonFramedBody
+  const cipher = frameCipherEngine().create({ messageKey, messageId, frameLength })
+  let held: Buffer
+  try {
+    held = yield* body(input, message, cipher, session, settings)
+  } finally {
+    cipher.close()
+  }
   if (verifier !== undefined) {
     const signature = await input.read(readMessageFooter(header.suite.signature!.maxSignatureBytes))
     if (!verifier.verifies(signature))
@@ -45,12 +52,11 @@ async function readSigned<T>(input: ByteQueue, { verifier }: OpenedMessage, read
 async function* framedBody(
   input: ByteQueue,
   message: OpenedMessage,
-  _settings: DecryptSettings,
+  cipher: FrameCipher,
   { stats }: Session,
 ): AsyncGenerator<Buffer, Buffer> {
-  const { header, messageKey, verifier } = message
-  const { frameLength, messageId } = header
-  const cipher: FrameCipher = new NodeFrameCipher({ messageKey, messageId, frameLength })
+  const { header, verifier } = message
+  const { frameLength } = header
   const size = frameLength + REGULAR_FRAME.overhead
   let held: Buffer = NOTHING
   for (;;) {
@@ -99,12 +105,13 @@ async function finalFrame(input: ByteQueue, message: OpenedMessage, cipher: Fram
 async function* nonFramedBody(
   input: ByteQueue,
   message: OpenedMessage,
+  cipher: FrameCipher,
+  _session: Session,
   { limits }: DecryptSettings,
 ): AsyncGenerator<Buffer, Buffer> {
-  const { messageKey, header, verifier } = message
+  const { verifier } = message
   const start = await readSigned(input, message, readNonFramedStart())
   checkFrameBytes(start.contentLength, limits.maxFrameBytes, 'non-framed content')
-  const cipher = new NodeFrameCipher({ messageKey, messageId: header.messageId, frameLength: 0 })
   const plaintext = await openContent(input, message, start.contentLength, (ciphertext, tag) =>
     cipher.openNonFramed(start, ciphertext, tag),
   )

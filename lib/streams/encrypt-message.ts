@@ -1,6 +1,6 @@
 /** The encrypt operation: client-apis/encrypt.md, in its order. */
 import { randomBytes } from 'node:crypto'
-import { NodeFrameCipher } from '../crypto/frame-cipher-node.ts'
+import { frameCipherEngine } from '../crypto/frame-cipher-engine.ts'
 import { sealHeader } from '../crypto/header-tag.ts'
 import { deriveMessageKeys } from '../crypto/message-keys.ts'
 import { MessageSigner } from '../crypto/signature.ts'
@@ -32,23 +32,27 @@ export async function* encryptMessage(
   yield headerBytes
 
   const { frameLength } = settings
-  const cipher = new NodeFrameCipher({ messageKey, messageId: header.messageId, frameLength })
-  // One byte more than a frame: the last full frame is held back, to become the final one if nothing follows.
-  while (await input.atLeast(frameLength + 1)) {
-    const available = Math.min(input.length - 1, Math.max(frameLength, BATCH_BYTES))
-    const count = Math.floor(available / frameLength)
-    const frames = cipher.sealRegular(input.take(count * frameLength))
-    session.stats.frames += count
-    for (const piece of frames) {
-      signer?.update(piece)
-      yield piece
+  const cipher = frameCipherEngine().create({ messageKey, messageId: header.messageId, frameLength })
+  try {
+    // One byte more than a frame: the last full frame is held back, to become the final one if nothing follows.
+    while (await input.atLeast(frameLength + 1)) {
+      const available = Math.min(input.length - 1, Math.max(frameLength, BATCH_BYTES))
+      const count = Math.floor(available / frameLength)
+      const frames = cipher.sealRegular(input.take(count * frameLength))
+      session.stats.frames += count
+      for (const piece of frames) {
+        signer?.update(piece)
+        yield piece
+      }
     }
+    checkLength(input, settings)
+    const final = cipher.sealFinal(input.take(input.length))
+    session.stats.frames += 1
+    signer?.update(final)
+    yield final
+  } finally {
+    cipher.close()
   }
-  checkLength(input, settings)
-  const final = cipher.sealFinal(input.take(input.length))
-  session.stats.frames += 1
-  signer?.update(final)
-  yield final
   if (signer !== undefined) yield encodeMessageFooter(await signer.sign())
 }
 

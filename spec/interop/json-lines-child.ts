@@ -8,6 +8,8 @@ export interface Answer {
   readonly error?: string
   readonly data?: string
   readonly encryptionContext?: Readonly<Record<string, string>>
+  readonly branchKeyId?: string
+  readonly branchKeyVersion?: string
 }
 
 interface Waiting {

@@ -5,8 +5,13 @@ Request:  {"id", "operation": a name in OPERATIONS, and what that operation take
   encrypt:  {"suite", "keyring", "data": base64, "frameLength", "encryptionContext", "requiredEncryptionContextKeys"}
   decrypt:  {"suite", "keyring", "data": base64, "encryptionContext": what the reader reproduces,
              "requiredEncryptionContextKeys"}
+  createKeyStore, createKey, versionKey, getActiveBranchKey, getBranchKeyVersion, getBeaconKey:
+            {"keyStore", and of "branchKeyId", "branchKeyVersion", "encryptionContext" what it takes}
 keyring:  {"type": a name in KEYRINGS, and what that keyring takes}; keys are base64 or PEM
-Answer:   {"id", "data": base64, "encryptionContext": {...}} or {"id", "error": text}
+keyStore: {"tableName", "logicalKeyStoreName", "kmsConfiguration": "discovery" or an object with one of kmsKeyArn,
+          kmsMRKeyArn and mrDiscovery}
+Answer:   {"id", and of "data": base64, "encryptionContext": {...}, "branchKeyId", "branchKeyVersion" what it gives}
+          or {"id", "error": text}
 
 Keyrings that need AWS take their endpoint and credentials from the environment, as boto3 does (AWS_ENDPOINT_URL).
 """
@@ -14,9 +19,26 @@ import base64
 import json
 
 import aws_encryption_sdk
+from aws_cryptographic_material_providers.keystore import KeyStore
+from aws_cryptographic_material_providers.keystore.config import KeyStoreConfig
+from aws_cryptographic_material_providers.keystore.models import (
+    CreateKeyInput,
+    CreateKeyStoreInput,
+    Discovery,
+    GetActiveBranchKeyInput,
+    GetBeaconKeyInput,
+    GetBranchKeyVersionInput,
+    KMSConfigurationDiscovery,
+    KMSConfigurationKmsKeyArn,
+    KMSConfigurationKmsMRKeyArn,
+    KMSConfigurationMrDiscovery,
+    MRDiscovery,
+    VersionKeyInput,
+)
 from aws_cryptographic_material_providers.mpl import AwsCryptographicMaterialProviders
 from aws_cryptographic_material_providers.mpl.config import MaterialProvidersConfig
 from aws_cryptographic_material_providers.mpl.models import (
+    CreateAwsKmsHierarchicalKeyringInput,
     CreateDefaultCryptographicMaterialsManagerInput,
     CreateMultiKeyringInput,
     CreateRawAesKeyringInput,
@@ -32,6 +54,7 @@ from aws_cryptographic_material_providers.mpl.models import (
 )
 from aws_encryption_sdk.identifiers import AlgorithmSuite, CommitmentPolicy
 from json_lines import serve
+from kms_asymmetric_keyrings import kms_asymmetric_keyrings
 from kms_keyrings import kms_keyrings
 
 MPL = AwsCryptographicMaterialProviders(config=MaterialProvidersConfig())
@@ -103,10 +126,25 @@ def multi(key):
     )
 
 
+def hierarchical(key):
+    return MPL.create_aws_kms_hierarchical_keyring(
+        CreateAwsKmsHierarchicalKeyringInput(
+            key_store=key_store_of(key["keyStore"]), branch_key_id=key["branchKeyId"], ttl_seconds=600
+        )
+    )
+
+
 # A keyring of another kind needs only its line here.
-KEYRINGS = {"raw-aes": raw_aes, "raw-rsa": raw_rsa, "raw-ecdh": raw_ecdh, "multi": multi}
+KEYRINGS = {
+    "raw-aes": raw_aes,
+    "raw-rsa": raw_rsa,
+    "raw-ecdh": raw_ecdh,
+    "multi": multi,
+    "hierarchical": hierarchical,
+}
 KNOWN_KEYRINGS = {}
 KEYRINGS.update(kms_keyrings(MPL))
+KEYRINGS.update(kms_asymmetric_keyrings(MPL))
 
 
 def keyring_of(key):
@@ -164,8 +202,97 @@ def decrypt(request):
     )
 
 
-# So does another operation, such as the making of a branch key.
-OPERATIONS = {"encrypt": encrypt, "decrypt": decrypt}
+KMS_CONFIGURATIONS = {
+    "kmsKeyArn": KMSConfigurationKmsKeyArn,
+    "kmsMRKeyArn": KMSConfigurationKmsMRKeyArn,
+    "mrDiscovery": lambda value: KMSConfigurationMrDiscovery(MRDiscovery(region=value["region"])),
+}
+
+
+def kms_configuration_of(configuration):
+    if configuration == "discovery":
+        return KMSConfigurationDiscovery(Discovery())
+    [(name, value)] = configuration.items()
+    return KMS_CONFIGURATIONS[name](value)
+
+
+def key_store_of(store):
+    return KeyStore(
+        KeyStoreConfig(
+            ddb_table_name=store["tableName"],
+            logical_key_store_name=store["logicalKeyStoreName"],
+            kms_configuration=kms_configuration_of(store["kmsConfiguration"]),
+        )
+    )
+
+
+def create_key_store(request):
+    key_store_of(request["keyStore"]).create_key_store(CreateKeyStoreInput())
+    return {}
+
+
+def create_key(request):
+    output = key_store_of(request["keyStore"]).create_key(
+        CreateKeyInput(
+            branch_key_identifier=request.get("branchKeyId"), encryption_context=request.get("encryptionContext")
+        )
+    )
+    return {"branchKeyId": output.branch_key_identifier}
+
+
+def version_key(request):
+    key_store_of(request["keyStore"]).version_key(VersionKeyInput(branch_key_identifier=request["branchKeyId"]))
+    return {}
+
+
+def branch_key(materials):
+    return {
+        "branchKeyId": materials.branch_key_identifier,
+        "branchKeyVersion": materials.branch_key_version,
+        "data": base64.b64encode(bytes(materials.branch_key)).decode("ascii"),
+        "encryptionContext": dict(materials.encryption_context),
+    }
+
+
+def get_active_branch_key(request):
+    output = key_store_of(request["keyStore"]).get_active_branch_key(
+        GetActiveBranchKeyInput(branch_key_identifier=request["branchKeyId"])
+    )
+    return branch_key(output.branch_key_materials)
+
+
+def get_branch_key_version(request):
+    output = key_store_of(request["keyStore"]).get_branch_key_version(
+        GetBranchKeyVersionInput(
+            branch_key_identifier=request["branchKeyId"], branch_key_version=request["branchKeyVersion"]
+        )
+    )
+    return branch_key(output.branch_key_materials)
+
+
+def get_beacon_key(request):
+    output = key_store_of(request["keyStore"]).get_beacon_key(
+        GetBeaconKeyInput(branch_key_identifier=request["branchKeyId"])
+    )
+    materials = output.beacon_key_materials
+    return {
+        "branchKeyId": materials.beacon_key_identifier,
+        "data": base64.b64encode(bytes(materials.beacon_key)).decode("ascii"),
+        "encryptionContext": dict(materials.encryption_context),
+    }
+
+
+# So does another operation.
+OPERATIONS = {
+    "encrypt": encrypt,
+    "decrypt": decrypt,
+    "createKeyStore": create_key_store,
+    "createKey": create_key,
+    "versionKey": version_key,
+    "getActiveBranchKey": get_active_branch_key,
+    "getBranchKeyVersion": get_branch_key_version,
+    "getBeaconKey": get_beacon_key,
+}
 
 
 serve(lambda request: OPERATIONS[request["operation"]](request))

@@ -1,6 +1,7 @@
 /** The AWS Cryptographic Material Providers Library, in a process of its own that answers JSON lines. See mpl-peer.py. */
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import type { BranchKeyStoreOptions } from 'esdk-streams/kms'
 import { JsonLinesChild } from './json-lines-child.ts'
 import type { DiscoveryFilter, PeerDecrypted, PeerKey, RsaPeerKey } from './peer.ts'
 import { pythonEnvironment } from './python-environment.ts'
@@ -12,6 +13,7 @@ export type MplKeyring =
       readonly type: 'raw-rsa'
       readonly paddingScheme: string
     })
+  | MplKmsAsymmetricKeyring
   | ({ readonly type: 'raw-ecdh'; readonly curveSpec: string } & (
       | { readonly schema: 'ephemeral'; readonly recipientPublicKey: string }
       | { readonly schema: 'discovery'; readonly recipientPrivateKey: string }
@@ -19,6 +21,25 @@ export type MplKeyring =
     ))
   | MplKmsKeyring
   | { readonly type: 'multi'; readonly generator?: MplKeyring; readonly children: readonly MplKeyring[] }
+  | { readonly type: 'hierarchical'; readonly keyStore: MplKeyStore; readonly branchKeyId: string }
+
+/** A key store of the library. */
+export type MplKeyStore = Pick<BranchKeyStoreOptions, 'tableName' | 'logicalKeyStoreName' | 'kmsConfiguration'>
+
+/** What an operation of a key store takes beside the store. */
+export interface MplBranchKeyRequest {
+  readonly branchKeyId?: string
+  readonly branchKeyVersion?: string
+  readonly encryptionContext?: Readonly<Record<string, string>>
+}
+
+/** A branch key or a beacon key, which has no version; of operations that give no key, what there is. */
+export interface MplBranchKey {
+  readonly branchKeyId: string
+  readonly branchKeyVersion: string
+  readonly key: Buffer
+  readonly encryptionContext: Readonly<Record<string, string>>
+}
 
 /** A keyring of AWS KMS, as kms_keyrings.py makes it. */
 export type MplKmsKeyring =
@@ -33,6 +54,15 @@ export type MplKmsKeyring =
       readonly type: 'kms-discovery-multi' | 'kms-mrk-discovery-multi'
       readonly regions: readonly string[]
     } & DiscoveryFilter)
+
+/** A keyring of an asymmetric key of AWS KMS, as kms_asymmetric_keyrings.py makes it. */
+export type MplKmsAsymmetricKeyring = { readonly keyId: string } & (
+  | { readonly type: 'kms-rsa'; readonly encryptionAlgorithm: string; readonly publicKey: string }
+  | ({ readonly type: 'kms-ecdh'; readonly curveSpec: string } & (
+      | { readonly schema: 'discovery' }
+      | { readonly schema: 'static'; readonly senderPublicKey?: string; readonly recipientPublicKey: string }
+    ))
+)
 
 const PADDING_SCHEMES = {
   'rsa-pkcs1': 'PKCS1',
@@ -97,6 +127,17 @@ export class MplPeer {
 
   async decrypt(message: MplMessage): Promise<PeerDecrypted> {
     return await this.#message('decrypt', message)
+  }
+
+  /** An operation of a key store: `createKeyStore`, `createKey`, `versionKey`, `getActiveBranchKey`, … */
+  async keyStore(operation: string, keyStore: MplKeyStore, request: MplBranchKeyRequest = {}): Promise<MplBranchKey> {
+    const answer = await this.#child.ask(operation, { keyStore, ...request })
+    return {
+      branchKeyId: answer.branchKeyId ?? '',
+      branchKeyVersion: answer.branchKeyVersion ?? '',
+      key: Buffer.from(answer.data ?? '', 'base64'),
+      encryptionContext: answer.encryptionContext ?? {},
+    }
   }
 
   async #message(operation: string, message: MplMessage): Promise<PeerDecrypted> {

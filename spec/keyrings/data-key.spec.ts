@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { ALGORITHM_SUITES } from 'esdk-streams/format'
-import { addEncryptedDataKey } from '#lib/keyrings/data-key'
+import { addEncryptedDataKey, addEncryptedDataKeyAsync } from '#lib/keyrings/data-key'
 import { encryptionMaterials, foreignKey, secret } from '../materials/sample.ts'
 
 describe('keyrings/data-key', () => {
@@ -46,6 +46,29 @@ describe('keyrings/data-key', () => {
         throw new Error('failed')
       }),
     )
+    assert.deepEqual(seen, Buffer.alloc(32))
+  })
+
+  it('does the same where wrapping takes a while, and clears the bytes when it has ended', async () => {
+    let seen: Buffer = Buffer.alloc(0)
+    const later = async (dataKey: Buffer): Promise<ReturnType<typeof foreignKey>> => {
+      seen = dataKey
+      await Promise.resolve()
+      assert.notDeepEqual(seen, Buffer.alloc(32))
+      return foreignKey('two')
+    }
+    const before = encryptionMaterials({ dataKey: secret(), encryptedDataKeys: [foreignKey('one')] })
+    const after = await addEncryptedDataKeyAsync(before, later)
+    assert.equal(after.dataKey, before.dataKey)
+    assert.deepEqual(after.encryptedDataKeys, [foreignKey('one'), foreignKey('two')])
+    assert.deepEqual(seen, Buffer.alloc(32))
+    const generated = await addEncryptedDataKeyAsync(encryptionMaterials(), later)
+    assert.equal(generated.dataKey?.symmetricKeySize, 32)
+    const failing = async (dataKey: Buffer): Promise<never> => {
+      await later(dataKey)
+      throw new Error('failed')
+    }
+    await assert.rejects(addEncryptedDataKeyAsync(encryptionMaterials(), failing), /failed/)
     assert.deepEqual(seen, Buffer.alloc(32))
   })
 })

@@ -278,6 +278,87 @@ describe('materials/storm-tracking-cache', () => {
     assert.equal((await ask('c')).state, 'none')
   })
 
+  describe('giving up', () => {
+    it('fails those who wait for that entry, and lets the next one request it at once', async () => {
+      const { storm: cache, clock, ask } = storm()
+      assert.equal((await ask()).state, 'none')
+      const waiting = await Promise.all([ask(), ask()])
+      assert.equal(await cache.giveUp('a', new RangeError('denied')), undefined)
+      await settle()
+      assert.deepEqual(
+        waiting.map(({ state }) => state),
+        ['RangeError', 'RangeError'],
+      )
+      assert.equal(clock.timers, 0)
+      assert.equal((await ask()).state, 'none')
+    })
+
+    it('without a reason lets one of them request it', async () => {
+      const { storm: cache, ask } = storm()
+      assert.equal((await ask()).state, 'none')
+      const waiting = await Promise.all([ask(), ask()])
+      await cache.giveUp('a')
+      await settle()
+      assert.deepEqual(
+        waiting.map(({ state }) => state),
+        ['none', 'waits'],
+      )
+    })
+
+    it('gives the place to who waits for another entry', async () => {
+      const { storm: cache, ask } = storm({ fanOut: 1 })
+      assert.equal((await ask('a')).state, 'none')
+      const other = await ask('b')
+      await cache.giveUp('a', new RangeError('denied'))
+      await settle()
+      assert.equal(other.state, 'none')
+    })
+
+    it('fails nobody while somebody else has requested the entry too', async () => {
+      const { storm: cache, clock, ask } = storm()
+      assert.equal((await ask()).state, 'none')
+      await clock.to(10)
+      assert.equal((await ask()).state, 'none')
+      const waiting = await ask()
+      await cache.giveUp('a', new RangeError('the first'))
+      await settle()
+      assert.equal(waiting.state, 'waits')
+      await cache.giveUp('a', new RangeError('the second'))
+      await settle()
+      assert.equal(waiting.state, 'RangeError')
+    })
+
+    it('gives the entry that was to be renewed, which others renew only after the interval', async () => {
+      const { storm: cache, clock, ask } = storm()
+      await cache.put(lasting())
+      await clock.to(900)
+      assert.equal((await ask()).state, 'none')
+      assert.equal((await cache.giveUp('a', new RangeError('down')))?.identifier, 'a')
+      assert.equal((await ask()).state, 'entry')
+      await clock.to(996)
+      assert.equal((await ask()).state, 'none')
+      await cache.giveUp('a', new RangeError('down'))
+      await clock.to(1001) // within the interval; expired, and nobody is about to bring another
+      assert.equal((await ask()).state, 'none')
+    })
+
+    it('holds no place for an entry whose renewal was given up', async () => {
+      const { storm: cache, clock, ask } = storm({ fanOut: 1 })
+      await cache.put(lasting())
+      await clock.to(900)
+      assert.equal((await ask()).state, 'none')
+      await cache.giveUp('a', new RangeError('down'))
+      assert.equal((await ask('b')).state, 'none')
+    })
+
+    it('of what nobody requested says whether there is an entry', async () => {
+      const { storm: cache } = storm()
+      assert.equal(await cache.giveUp('a', new RangeError('denied')), undefined)
+      await cache.put(lasting())
+      assert.equal((await cache.giveUp('a'))?.identifier, 'a')
+    })
+  })
+
   it('waits by the system’s clock, and keeps no process alive', async () => {
     const inner = new LocalCryptographicMaterialsCache({ capacity: 1 })
     const cache = new StormTrackingCache({ cache: inner, graceIntervalMs: 5 })

@@ -70,9 +70,11 @@ export type EcdhChoice =
 /** How a keyring takes part in the unwrapping of data keys. */
 export interface EcdhUnwrapping {
   readonly curve: EcdhCurve
-  choose(parties: EcdhParties): EcdhChoice
-  /** The shared secret of the keyring's private key and a valid public key; cleared here. What it throws is kept with the data key. */
+  choose(parties: EcdhParties): EcdhChoice | Promise<EcdhChoice>
+  /** The shared secret of the keyring's private key and a valid public key; cleared here. */
   agree(other: KeyObject): Buffer | Promise<Buffer>
+  /** How that which the two above throw is told of the data key; by its message unless said. */
+  reasonOf?(failure: unknown): string
 }
 
 /** `onDecrypt` of a keyring of key agreement. @throws UnwrapError with one entry a data key, tried or skipped. */
@@ -87,18 +89,18 @@ export async function unwrapEcdhDataKey(
   const attempts: Attempt[] = []
   for (const key of encryptedDataKeys) {
     signal?.throwIfAborted()
-    const chosen = chosenOf(key, unwrapping, materials.suite.keyBytes)
-    if (typeof chosen === 'string') {
-      attempts.push({ key, reason: chosen })
-      continue
-    }
     try {
+      const chosen = await chosenOf(key, unwrapping, materials.suite.keyBytes)
+      if (typeof chosen === 'string') {
+        attempts.push({ key, reason: chosen })
+        continue
+      }
       const dataKey = await unwrap(key, chosen, unwrapping, context)
       if (dataKey !== undefined) return { ...materials, dataKey: secretKey(dataKey) }
       attempts.push({ key, reason: 'not authentic under this shared secret and encryption context' })
     } catch (cause) {
       signal?.throwIfAborted()
-      const text = cause instanceof Error ? cause.message : String(cause)
+      const text = unwrapping.reasonOf?.(cause) ?? (cause instanceof Error ? cause.message : String(cause))
       attempts.push({ key, reason: `no shared secret was obtained: ${text}`, cause })
     }
   }
@@ -112,16 +114,16 @@ interface Chosen {
 }
 
 /** What a data key is unwrapped with; or why it is not tried. */
-function chosenOf(
+async function chosenOf(
   { keyProviderId, keyProviderInfo, ciphertext }: EncryptedDataKey,
   unwrapping: EcdhUnwrapping,
   keyBytes: number,
-): Chosen | string {
+): Promise<Chosen | string> {
   const { curve } = unwrapping
   if (!PROVIDER_IDS.has(keyProviderId)) return 'not wrapped by key agreement'
   const parties = readEcdhInfo(curve, keyProviderInfo)
   if (typeof parties === 'string') return parties
-  const choice = unwrapping.choose(parties)
+  const choice = await unwrapping.choose(parties)
   if ('skipped' in choice) return choice.skipped
   if (ciphertext.length !== KEY_OFFSET + keyBytes + TAG_BYTES) return `not a wrapped data key of ${keyBytes} bytes`
   const other = Buffer.isBuffer(choice.other) ? decompressPoint(curve, choice.other) : choice.other

@@ -8,7 +8,28 @@ export {
   KmsMrkDiscoveryKeyring,
   type KmsMrkDiscoveryKeyringOptions,
 } from './kms-discovery-keyring.ts'
+export {
+  type BranchKeyIdSupplier,
+  KmsHierarchicalKeyring,
+  type KmsHierarchicalKeyringOptions,
+} from './kms-hierarchical-keyring.ts'
+export {
+  type BeaconKeyMaterials,
+  BranchKeyStore,
+  type BranchKeyStoreInfo,
+  type BranchKeyStoreOptions,
+  type CreateBranchKeyOptions,
+} from './hierarchy/branch-key-store.ts'
+export type { DynamoDbClient } from './hierarchy/branch-key-table.ts'
+export type { KmsConfiguration } from './hierarchy/kms-configuration.ts'
 export { type KmsRsaEncryptionAlgorithm, KmsRsaKeyring, type KmsRsaKeyringOptions } from './kms-rsa-keyring.ts'
+export {
+  type KmsEcdhDiscoveryOptions,
+  KmsEcdhKeyring,
+  type KmsEcdhKeyringOptions,
+  type KmsEcdhOptions,
+  type KmsEcdhStaticOptions,
+} from './kms-ecdh-keyring.ts'
 export {
   type KmsDiscoveryProviderOptions,
   KmsMasterKeyProvider,

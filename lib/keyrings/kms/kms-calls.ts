@@ -20,7 +20,8 @@ export interface KmsCall extends CallOptions {
   readonly grantTokens: readonly string[]
 }
 
-function request({ keyId, encryptionContext, grantTokens }: KmsCall): {
+/** What all requests under one key have in common. */
+export function requestOf({ keyId, encryptionContext, grantTokens }: KmsCall): {
   KeyId: string
   EncryptionContext: Record<string, string>
   GrantTokens?: string[]
@@ -43,7 +44,7 @@ export async function generateDataKey(
   call: KmsCall,
   bytes: number,
 ): Promise<{ dataKey: KeyObject; encryptedDataKey: EncryptedDataKey }> {
-  const command = new GenerateDataKeyCommand({ ...request(call), NumberOfBytes: bytes })
+  const command = new GenerateDataKeyCommand({ ...requestOf(call), NumberOfBytes: bytes })
   const { Plaintext, CiphertextBlob, KeyId } = await call.client.send(command, sendOptions(call))
   const dataKey = dataKeyOf(Plaintext, bytes)
   if (dataKey === undefined) throw new WrapError(`AWS KMS gave a data key of other than ${bytes} bytes`)
@@ -54,7 +55,7 @@ export async function generateDataKey(
 export async function encryptDataKey(call: KmsCall, dataKey: KeyObject): Promise<EncryptedDataKey> {
   const raw = dataKey.export()
   try {
-    const command = new EncryptCommand({ ...request(call), Plaintext: raw })
+    const command = new EncryptCommand({ ...requestOf(call), Plaintext: raw })
     const { CiphertextBlob, KeyId } = await call.client.send(command, sendOptions(call))
     return encryptedDataKeyOf(KeyId, CiphertextBlob)
   } finally {
@@ -63,8 +64,12 @@ export async function encryptDataKey(call: KmsCall, dataKey: KeyObject): Promise
 }
 
 /** Unwraps a data key under the key; the reason where what came back is not to be trusted. */
-export async function decryptDataKey(call: KmsCall, ciphertext: Buffer, bytes: number): Promise<KeyObject | string> {
-  const command = new DecryptCommand({ ...request(call), CiphertextBlob: ciphertext })
+export async function decryptDataKey(
+  call: KmsCall,
+  ciphertext: Uint8Array,
+  bytes: number,
+): Promise<KeyObject | string> {
+  const command = new DecryptCommand({ ...requestOf(call), CiphertextBlob: ciphertext })
   const { Plaintext, KeyId } = await call.client.send(command, sendOptions(call))
   const dataKey = dataKeyOf(Plaintext, bytes)
   if (KeyId !== call.keyId) return anotherKey(KeyId)
@@ -151,10 +156,10 @@ export function kmsReason(error: unknown): string {
  * A failure that may be shown. One to read a response that was no error holds that response, data key and all, and quotes
  * it in its message: only its name is kept.
  */
-export function withoutResponse(error: unknown): unknown {
+export function withoutResponse(error: unknown, service = 'AWS KMS'): unknown {
   if (!(error instanceof Error) || '$fault' in error) return error
   return '$response' in error || error instanceof SyntaxError
-    ? new Error(`the response of AWS KMS can't be read (${error.name})`)
+    ? new Error(`the response of ${service} can't be read (${error.name})`)
     : error
 }
 

@@ -12,7 +12,8 @@ export type KmsClientProvider = (region: string | undefined) => KmsClient | fals
 
 const CONNECTION_TIMEOUT_MS = 2000
 const ATTEMPT_TIMEOUT_MS = 5000
-const USER_AGENT: [name: string, version: string] = ['esdk-streams', '0.1.0']
+type UserAgent = [name: string, version?: string]
+const USER_AGENT: UserAgent = ['esdk-streams', '0.1.0']
 
 /** Clients of regions that never answered are kept up to this number: a message may name any region. */
 const MAX_UNANSWERED = 16
@@ -25,25 +26,48 @@ const MAX_UNANSWERED = 16
  * @throws RangeError unless `attemptTimeoutMs` is a positive integer.
  */
 export function kmsClientProvider({
-  attemptTimeoutMs = ATTEMPT_TIMEOUT_MS,
+  attemptTimeoutMs,
 }: { readonly attemptTimeoutMs?: number | undefined } = {}): KmsClientProvider {
+  return ownClients({ attemptTimeoutMs })
+}
+
+/** What a client of our own is made for. */
+export interface ClientUse {
+  readonly attemptTimeoutMs: number | undefined
+  /** Told to the service beside our own name. */
+  readonly feature?: string
+}
+
+/** {@link kmsClientProvider} for what takes a name of its own. */
+export function ownClients(use: ClientUse): KmsClientProvider {
+  clientSettings({ ...use, region: undefined }) // throws where they are unfit, and not only at the first call
+  return cacheClients((region) => new KMSClient(clientSettings({ ...use, region })))
+}
+
+/** How clients of our own are made, of whatever service. */
+export function clientSettings({
+  attemptTimeoutMs = ATTEMPT_TIMEOUT_MS,
+  region,
+  feature,
+}: ClientUse & { readonly region: string | undefined }): {
+  region?: string
+  customUserAgent: UserAgent[]
+  requestHandler: Readonly<Record<string, number | boolean>>
+} {
   if (!Number.isInteger(attemptTimeoutMs) || attemptTimeoutMs < 1) {
     throw new RangeError(`"attemptTimeoutMs" expected a positive integer, got ${String(attemptTimeoutMs)}`)
   }
-  return cacheClients(
-    (region) =>
-      new KMSClient({
-        ...(region !== undefined && { region }),
-        customUserAgent: [USER_AGENT],
-        requestHandler: {
-          connectionTimeout: CONNECTION_TIMEOUT_MS,
-          requestTimeout: attemptTimeoutMs,
-          throwOnRequestTimeout: true,
-          // The request timeout ends with the first byte of the response; this one is for its body.
-          socketTimeout: attemptTimeoutMs,
-        },
-      }),
-  )
+  return {
+    ...(region !== undefined && { region }),
+    customUserAgent: feature === undefined ? [USER_AGENT] : [USER_AGENT, [feature]],
+    requestHandler: {
+      connectionTimeout: CONNECTION_TIMEOUT_MS,
+      requestTimeout: attemptTimeoutMs,
+      throwOnRequestTimeout: true,
+      // The request timeout ends with the first byte of the response; this one is for its body.
+      socketTimeout: attemptTimeoutMs,
+    },
+  }
 }
 
 /**

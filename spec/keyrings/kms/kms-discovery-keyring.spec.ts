@@ -8,26 +8,43 @@ import {
   KmsMrkDiscoveryKeyring,
   KmsMrkKeyring,
 } from 'esdk-streams/kms'
-import type { Asked, Fault } from '../../emulators/fault-proxy.ts'
+import type { FaultProxy } from '../../emulators/fault-proxy.ts'
 import { decryptionMaterials, encryptionMaterials, foreignKey, secret } from '../../materials/sample.ts'
-import { ACCOUNT, attemptsOf, clientAt, useKmsServer } from './setup.ts'
+import {
+  ACCOUNT,
+  type KmsProxy,
+  attemptsOf,
+  clientAt,
+  createKey,
+  replicate,
+  useKmsServer,
+  useLocalStack,
+} from './setup.ts'
 
 const encryptionContext = { purpose: 'spec' }
 
 describe('keyrings/kms/kms-discovery-keyring', () => {
   const kms = useKmsServer()
 
-  async function wrapped(keyring?: Keyring): Promise<readonly EncryptedDataKey[]> {
+  async function wrapped(): Promise<readonly EncryptedDataKey[]> {
     const { keys, clientProvider, proxy } = kms.server
     const strict = new KmsKeyring({ generatorKeyId: keys[0]!, keyIds: keys.slice(1), clientProvider })
-    const { encryptedDataKeys } = await (keyring ?? strict).onEncrypt(encryptionMaterials({ encryptionContext }), {})
+    return await wrappedBy(strict, proxy)
+  }
+
+  async function wrappedBy(keyring: Keyring, proxy: FaultProxy): Promise<readonly EncryptedDataKey[]> {
+    const { encryptedDataKeys } = await keyring.onEncrypt(encryptionMaterials({ encryptionContext }), {})
     proxy.asked.length = 0
     return encryptedDataKeys
   }
 
-  async function asked(keyring: Keyring, keys: readonly EncryptedDataKey[]): Promise<[string, unknown][]> {
+  async function asked(
+    keyring: Keyring,
+    keys: readonly EncryptedDataKey[],
+    { proxy }: KmsProxy = kms.server,
+  ): Promise<[string, unknown][]> {
     await keyring.onDecrypt(decryptionMaterials({ encryptionContext }), keys, {})
-    return kms.server.proxy.asked.map(({ region, body }) => [region, body['KeyId']])
+    return proxy.asked.map(({ region, body }) => [region, body['KeyId']])
   }
 
   describe('KmsDiscoveryKeyring', () => {
@@ -189,81 +206,87 @@ describe('keyrings/kms/kms-discovery-keyring', () => {
     })
   })
 
-  // moto's ciphertexts hold 36 characters of a key's id, so that it can't decrypt under a multi-Region one. Here the proxy
-  // makes multi-Region keys out of a single-Region one: it turns mrk-ID of any region into ID of us-east-1 on the way to moto,
-  // and back. All cryptography is moto's.
   describe('multi-Region keys', () => {
-    const idOf = (): string => kms.server.keys[0]!.split('/')[1]!
-    const replica = (region: string): string => `arn:aws:kms:${region}:${ACCOUNT}:key/mrk-${idOf()}`
+    const localStack = useLocalStack()
+    let east: string
+    let west: string
+    let single: string
 
-    function replicate(): void {
-      kms.server.proxy.faults(({ body }: Asked): Fault | undefined => {
-        const keyId = String(body['KeyId'])
-        if (!keyId.endsWith(`key/mrk-${idOf()}`)) return undefined
-        return {
-          region: 'us-east-1',
-          ask: (sent) => ({ ...sent, KeyId: kms.server.keys[0]! }),
-          answer: (given) => ({ ...given, KeyId: keyId }),
-        }
-      })
-    }
+    before(async () => {
+      const { behind } = localStack.server
+      east = await createKey(behind, 'us-east-1', { MultiRegion: true })
+      west = await replicate(behind, east, 'us-west-2')
+      single = await createKey(behind, 'us-west-2')
+    })
 
     async function wrappedInEast(): Promise<readonly EncryptedDataKey[]> {
-      replicate()
-      const { clientProvider } = kms.server
-      return wrapped(new KmsMrkKeyring({ generatorKeyId: replica('us-east-1'), clientProvider }))
+      const { clientProvider, proxy } = localStack.server
+      return await wrappedBy(new KmsMrkKeyring({ generatorKeyId: east, clientProvider }), proxy)
     }
 
     it('wrapped by one replica, a data key is unwrapped by the one that is configured, in its region', async () => {
       const edks = await wrappedInEast()
-      assert.equal(String(edks[0]!.keyProviderInfo), replica('us-east-1'))
-      const { clientProvider } = kms.server
-      const keyring = new KmsMrkKeyring({ generatorKeyId: replica('eu-west-1'), clientProvider })
-      assert.deepEqual(await asked(keyring, edks), [['eu-west-1', replica('eu-west-1')]])
+      assert.equal(String(edks[0]!.keyProviderInfo), east)
+      const { clientProvider } = localStack.server
+      const keyring = new KmsMrkKeyring({ generatorKeyId: west, clientProvider })
+      assert.deepEqual(await asked(keyring, edks, localStack.server), [['us-west-2', west]])
     })
 
-    it('a whole message goes from one region to another', async () => {
-      replicate()
-      const { clientProvider } = kms.server
-      const east = new KmsMrkKeyring({ generatorKeyId: replica('us-east-1'), clientProvider })
-      const { ciphertext } = await encrypt('text', { keyring: east, encryptionContext })
+    it('a whole message goes from one region to another, either way', async () => {
+      const { clientProvider } = localStack.server
+      for (const [from, to, region] of [
+        [east, west, 'us-west-2'],
+        [west, east, 'us-east-1'],
+      ] as const) {
+        const keyring = new KmsMrkKeyring({ generatorKeyId: from, clientProvider })
+        const { ciphertext } = await encrypt('text', { keyring, encryptionContext })
+        for (const reader of [
+          new KmsMrkKeyring({ keyIds: [to], clientProvider }),
+          new KmsMrkDiscoveryKeyring({ region, clientProvider }),
+          new KmsMrkDiscoveryKeyring({ region: 'us-east-1', clientProvider }),
+        ]) {
+          assert.equal((await decrypt(ciphertext, { keyring: reader })).plaintext.toString(), 'text')
+        }
+      }
+    })
+
+    it('the key is only where it was replicated to', async () => {
+      const edks = await wrappedInEast()
+      const { clientProvider } = localStack.server
+      const keyId = east.replace('us-east-1', 'eu-west-1')
       for (const keyring of [
-        new KmsMrkKeyring({ keyIds: [replica('ap-south-1')], clientProvider }),
-        new KmsMrkDiscoveryKeyring({ region: 'ap-south-1', clientProvider }),
+        new KmsMrkKeyring({ keyIds: [keyId], clientProvider }),
+        new KmsMrkDiscoveryKeyring({ region: 'eu-west-1', clientProvider }),
       ]) {
-        assert.equal((await decrypt(ciphertext, { keyring })).plaintext.toString(), 'text')
+        const [attempt] = await attemptsOf(keyring.onDecrypt(decryptionMaterials({ encryptionContext }), edks))
+        assert.match(attempt!.reason, /^NotFoundException: /)
       }
     })
 
     it('without the MRK-aware keyring, a replica is another key', async () => {
       const edks = await wrappedInEast()
-      const { clientProvider, proxy } = kms.server
-      await attemptsOf(
-        new KmsKeyring({ keyIds: [replica('eu-west-1')], clientProvider }).onDecrypt(decryptionMaterials(), edks),
-      )
+      const { clientProvider, proxy } = localStack.server
+      const materials = decryptionMaterials({ encryptionContext })
+      await attemptsOf(new KmsKeyring({ keyIds: [west], clientProvider }).onDecrypt(materials, edks))
       assert.equal(proxy.asked.length, 0)
-      assert.deepEqual(await asked(new KmsDiscoveryKeyring({ clientProvider }), edks), [
-        ['us-east-1', replica('us-east-1')],
-      ])
+      const discovery = new KmsDiscoveryKeyring({ clientProvider })
+      assert.deepEqual(await asked(discovery, edks, localStack.server), [['us-east-1', east]])
     })
 
     it('discovered, it is asked for in the configured region, under the ARN that it has there', async () => {
       const edks = await wrappedInEast()
-      const keyring = new KmsMrkDiscoveryKeyring({ region: 'eu-west-1', clientProvider: kms.server.clientProvider })
-      assert.deepEqual(await asked(keyring, edks), [['eu-west-1', replica('eu-west-1')]])
+      const { clientProvider } = localStack.server
+      const keyring = new KmsMrkDiscoveryKeyring({ region: 'us-west-2', clientProvider })
+      assert.deepEqual(await asked(keyring, edks, localStack.server), [['us-west-2', west]])
     })
 
     it('the answer must be for the replica that was asked', async () => {
       const edks = await wrappedInEast()
-      const { clientProvider, proxy } = kms.server
-      proxy.faults(({ region }) => ({
-        region: 'us-east-1',
-        ask: (sent) => ({ ...sent, KeyId: kms.server.keys[0]! }),
-        answer: (given) => ({ ...given, KeyId: replica(region === 'eu-west-1' ? 'us-east-1' : 'eu-west-1') }),
-      }))
+      const { clientProvider, proxy } = localStack.server
+      proxy.faults(() => (answer) => ({ ...answer, KeyId: east }))
       for (const keyring of [
-        new KmsMrkKeyring({ keyIds: [replica('eu-west-1')], clientProvider }),
-        new KmsMrkDiscoveryKeyring({ region: 'eu-west-1', clientProvider }),
+        new KmsMrkKeyring({ keyIds: [west], clientProvider }),
+        new KmsMrkDiscoveryKeyring({ region: 'us-west-2', clientProvider }),
       ]) {
         const [attempt] = await attemptsOf(keyring.onDecrypt(decryptionMaterials({ encryptionContext }), edks))
         assert.match(attempt!.reason, /answered for another key/)
@@ -271,26 +294,25 @@ describe('keyrings/kms/kms-discovery-keyring', () => {
     })
 
     it('discovery asks for no single-Region key of another region, and for one of its own', async () => {
-      const edks = await wrapped()
-      const { clientProvider, keys } = kms.server
-      const keyring = new KmsMrkDiscoveryKeyring({ region: 'us-west-1', clientProvider })
-      assert.deepEqual(await asked(keyring, edks), [['us-west-1', keys[1]]])
-      const elsewhere = new KmsMrkDiscoveryKeyring({ region: 'eu-west-1', clientProvider })
-      kms.server.proxy.asked.length = 0
-      const attempts = await attemptsOf(elsewhere.onDecrypt(decryptionMaterials({ encryptionContext }), edks))
+      const { clientProvider, proxy } = localStack.server
+      const edks = await wrappedBy(new KmsKeyring({ generatorKeyId: single, clientProvider }), proxy)
+      const keyring = new KmsMrkDiscoveryKeyring({ region: 'us-west-2', clientProvider })
+      assert.deepEqual(await asked(keyring, edks, localStack.server), [['us-west-2', single]])
+      const elsewhere = new KmsMrkDiscoveryKeyring({ region: 'us-east-1', clientProvider })
+      proxy.asked.length = 0
+      const nearly = { ...edks[0]!, keyProviderInfo: Buffer.from(`arn:aws:kms:us-west-2:${ACCOUNT}:key/mrkfoo`) }
+      const materials = decryptionMaterials({ encryptionContext })
+      const attempts = await attemptsOf(elsewhere.onDecrypt(materials, [...edks, nearly]))
       assert.deepEqual(
         attempts.map(({ reason }) => reason),
-        keys.map((key) => `${key} is not in eu-west-1`),
+        [single, String(nearly.keyProviderInfo)].map((key) => `${key} is not in us-east-1`),
       )
-      const nearly = { ...edks[0]!, keyProviderInfo: Buffer.from(`arn:aws:kms:us-east-1:${ACCOUNT}:key/mrkfoo`) }
-      await attemptsOf(elsewhere.onDecrypt(decryptionMaterials(), [nearly]))
-      assert.equal(kms.server.proxy.asked.length, 0)
+      assert.equal(proxy.asked.length, 0)
     })
 
     it('replicas of one key are not configured side by side, the generator among them', () => {
-      const { clientProvider } = kms.server
-      const [east, west] = ['us-east-1', 'us-west-1'].map(replica)
-      for (const options of [{ generatorKeyId: east!, keyIds: [west!] }, { keyIds: [east!, west!] }]) {
+      const { clientProvider } = localStack.server
+      for (const options of [{ generatorKeyId: east, keyIds: [west] }, { keyIds: [east, west] }]) {
         assert.throws(() => new KmsMrkKeyring({ ...options, clientProvider }), TypeError)
         new KmsKeyring({ ...options, clientProvider })
       }

@@ -10,7 +10,7 @@ import {
   KmsMrkKeyring,
 } from 'esdk-streams/kms'
 import type { Asked, Fault } from '../../emulators/fault-proxy.ts'
-import { PREPARE_TIMEOUT_MS } from '../../emulators/moto.ts'
+import { PREPARE_TIMEOUT_MS } from '../../emulators/emulator.ts'
 import { CONTEXTS, type Context, type Size, plaintextOf } from '../../interop/cases.ts'
 import { policyOf } from '../../interop/ours.ts'
 import { type RsaPeerKey, isSigning } from '../../interop/peer.ts'

@@ -14,7 +14,7 @@ import {
 import type { Asked, Fault } from '../../emulators/fault-proxy.ts'
 import { craft } from '../../message-recipe.ts'
 import { algorithmSuite } from 'esdk-streams/format'
-import { ACCOUNT, REGIONS, useKmsServer } from './setup.ts'
+import { ACCOUNT, REGIONS, createKey, replicate, useKmsServer, useLocalStack } from './setup.ts'
 
 const CONTEXT = { purpose: 'spec', __proto__x: 'é' }
 
@@ -355,63 +355,59 @@ describe('keyrings/kms', () => {
     })
   })
 
-  // moto's ciphertexts do not hold the whole id of a multi-Region key, so it can't decrypt under one: what is asked of it is
-  // checked here, and its answer is given by the proxy.
   describe('multi-Region keys', () => {
-    const arn = (region: string): string => `arn:aws:kms:${region}:${ACCOUNT}:key/mrk-0123456789abcdef`
-    const plaintext = Buffer.alloc(32, 7).toString('base64')
+    const localStack = useLocalStack()
+    let east: string
+    let west: string
 
-    /** The service with a multi-Region key in every region. */
-    function replicas(): void {
-      kms.server.proxy.faults(({ body }) => () => ({
-        KeyId: body['KeyId'],
-        Plaintext: plaintext,
-        CiphertextBlob: 'c2VhbGVk',
-      }))
+    before(async () => {
+      const { behind } = localStack.server
+      east = await createKey(behind, 'us-east-1', { MultiRegion: true })
+      west = await replicate(behind, east, 'us-west-2')
+    })
+
+    async function wrappedInEast(): Promise<Buffer> {
+      const { proxy, clientProvider } = localStack.server
+      const keyring = new KmsMrkKeyring({ generatorKeyId: east, clientProvider })
+      const { ciphertext } = await encrypt('text', { keyring, encryptionContext: CONTEXT })
+      proxy.faults()
+      return ciphertext
+    }
+
+    async function opensInWest(ciphertext: Buffer, keyring: Keyring): Promise<void> {
+      await opens(ciphertext, keyring)
+      assert.deepEqual(
+        localStack.server.proxy.asked.map(({ region, body }) => [region, body['KeyId']]),
+        [['us-west-2', west]],
+      )
     }
 
     it('unwrap in their own region what a replica wrapped; other keyrings do not', async () => {
-      const { proxy, clientProvider } = kms.server
-      replicas()
-      const { ciphertext } = await encrypt('text', {
-        keyring: new KmsMrkKeyring({ generatorKeyId: arn('us-east-1'), clientProvider }),
-      })
-      replicas()
-      const keyring = new KmsMrkKeyring({ generatorKeyId: arn('us-west-2'), clientProvider })
-      assert.equal((await decrypt(ciphertext, { keyring })).plaintext.toString(), 'text')
-      assert.deepEqual(
-        proxy.asked.map(({ region, body }) => [region, body['KeyId']]),
-        [['us-west-2', arn('us-west-2')]],
-      )
-      await assert.rejects(decrypt(ciphertext, { keyring: strict(arn('us-west-2')) }), { code: 'ERR_ESDK_UNWRAP' })
-      assert.throws(
-        () => new KmsMrkKeyring({ generatorKeyId: arn('us-west-2'), keyIds: [arn('us-east-1')] }),
-        /multi-Region/,
-      )
+      const { clientProvider, proxy } = localStack.server
+      const ciphertext = await wrappedInEast()
+      await opensInWest(ciphertext, new KmsMrkKeyring({ generatorKeyId: west, clientProvider }))
+      proxy.faults()
+      const strictly = new KmsKeyring({ keyIds: [west], clientProvider })
+      await assert.rejects(decrypt(ciphertext, { keyring: strictly }), { code: 'ERR_ESDK_UNWRAP' })
+      assert.equal(proxy.asked.length, 0)
+      assert.throws(() => new KmsMrkKeyring({ generatorKeyId: west, keyIds: [east] }), /multi-Region/)
     })
 
     it('are discovered in one region, under its own replica; single-Region keys of other regions are not asked for', async () => {
-      const { proxy, clientProvider, keys } = kms.server
-      replicas()
-      const { ciphertext } = await encrypt('text', {
-        keyring: new KmsMrkKeyring({ generatorKeyId: arn('us-east-1'), clientProvider }),
-      })
+      const { clientProvider } = localStack.server
       const keyring = new KmsMrkDiscoveryKeyring({ region: 'us-west-2', clientProvider })
-      replicas()
-      assert.equal((await decrypt(ciphertext, { keyring })).plaintext.toString(), 'text')
-      assert.deepEqual(
-        proxy.asked.map(({ region, body }) => [region, body['KeyId']]),
-        [['us-west-2', arn('us-west-2')]],
-      )
-      proxy.faults()
+      await opensInWest(await wrappedInEast(), keyring)
+      const { proxy, keys } = kms.server
       const single = await encrypt('text', { keyring: strict(keys[0]!), encryptionContext: CONTEXT })
       proxy.faults()
-      await assert.rejects(decrypt(single.ciphertext, { keyring }), {
+      const own = kms.server.clientProvider
+      const elsewhere = new KmsMrkDiscoveryKeyring({ region: 'us-west-2', clientProvider: own })
+      await assert.rejects(decrypt(single.ciphertext, { keyring: elsewhere }), {
         code: 'ERR_ESDK_UNWRAP',
         message: /is not in us-west-2/,
       })
       assert.equal(proxy.asked.length, 0)
-      await opens(single.ciphertext, new KmsMrkDiscoveryKeyring({ region: 'us-east-1', clientProvider }))
+      await opens(single.ciphertext, new KmsMrkDiscoveryKeyring({ region: 'us-east-1', clientProvider: own }))
       assert.throws(() => new KmsMrkDiscoveryKeyring({ region: '' }), TypeError)
     })
   })

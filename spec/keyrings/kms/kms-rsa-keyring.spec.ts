@@ -1,7 +1,7 @@
-// moto makes RSA keys and gives their public halves, but decrypts nothing under them: the proxy answers Decrypt with
-// node:crypto and a private key of the spec's own. Everything else is asked over the wire.
+// LocalStack decrypts under RSA keys by OAEP with SHA-256 alone. A double stands in for RSAES_OAEP_SHA_1: there, the proxy
+// answers Decrypt with node:crypto and the private key, which LocalStack was given by the specs.
 import assert from 'node:assert/strict'
-import { CreateKeyCommand, GetPublicKeyCommand } from '@aws-sdk/client-kms'
+import { GetPublicKeyCommand } from '@aws-sdk/client-kms'
 import { constants, createHash, generateKeyPairSync, privateDecrypt } from 'node:crypto'
 import { WrapError, decrypt, encrypt } from 'esdk-streams'
 import { type EncryptedDataKey, encodeEncryptionContext } from 'esdk-streams/format'
@@ -9,17 +9,30 @@ import { KmsRsaKeyring, type KmsRsaKeyringOptions } from 'esdk-streams/kms'
 import type { Asked, Fault } from '../../emulators/fault-proxy.ts'
 import { SIGNED, decryptionMaterials, encryptionMaterials, foreignKey, secret } from '../../materials/sample.ts'
 import { assertLeaksNothing } from '../leaks.ts'
-import { ACCOUNT, attemptsOf, clientAt, unwrapErrorOf, useKmsServer } from './setup.ts'
+import { ACCOUNT, attemptsOf, clientAt, createKey, replicate, unwrapErrorOf, useLocalStack } from './setup.ts'
 
 const pair = generateKeyPairSync('rsa', { modulusLength: 2048 })
-const keyId = `arn:aws:kms:us-west-1:${ACCOUNT}:key/2b3c4d5e-0000-4000-8000-000000000000`
 const encryptionContext = { purpose: 'spec', é: 'ü' }
-const OAEP_HASHES = { RSAES_OAEP_SHA_1: 'sha1', RSAES_OAEP_SHA_256: 'sha256' } as const
-type Algorithm = keyof typeof OAEP_HASHES
 const { RSA_PKCS1_OAEP_PADDING: padding } = constants
+type Answer = Readonly<Record<string, unknown>>
 
 describe('keyrings/kms/kms-rsa-keyring', () => {
-  const kms = useKmsServer()
+  const kms = useLocalStack()
+  let keyId: string
+
+  before(async () => {
+    keyId = await createRsaKey()
+  })
+
+  /** A key of AWS KMS with the private key of the specs. */
+  function createRsaKey(settings: { readonly MultiRegion?: boolean } = {}): Promise<string> {
+    const material = pair.privateKey.export({ format: 'der', type: 'pkcs8' }).toString('base64')
+    const Tags = [{ TagKey: '_custom_key_material_', TagValue: material }]
+    return createKey(kms.server.behind, 'us-west-1', {
+      ...{ KeySpec: 'RSA_2048', KeyUsage: 'ENCRYPT_DECRYPT', Tags },
+      ...settings,
+    })
+  }
 
   function keyringOf(changes: Partial<KmsRsaKeyringOptions> = {}): KmsRsaKeyring {
     const { clientProvider } = kms.server
@@ -32,22 +45,17 @@ describe('keyrings/kms/kms-rsa-keyring', () => {
     return new KmsRsaKeyring({ ...given, ...changes })
   }
 
-  /** The double: AWS KMS with that private key. */
-  function holdKey(change: (answer: { KeyId: unknown; Plaintext: Buffer }) => object = (answer) => answer): void {
-    kms.server.proxy.faults(({ body }: Asked): Fault => {
-      const oaepHash = OAEP_HASHES[body['EncryptionAlgorithm'] as Algorithm] // the keyring sends one of the two
+  /** The double: AWS KMS with that private key, and SHA-1. */
+  function holdKey(): void {
+    kms.server.proxy.faults(({ body }: Asked): Fault | undefined => {
+      if (body['EncryptionAlgorithm'] !== 'RSAES_OAEP_SHA_1') return undefined
       const ciphertext = Buffer.from(String(body['CiphertextBlob']), 'base64')
-      try {
-        const Plaintext = privateDecrypt({ key: pair.privateKey, padding, oaepHash }, ciphertext)
-        const answer = change({ KeyId: body['KeyId'], Plaintext })
-        return { text: JSON.stringify(answer, (_name, value: unknown) => base64(value)) }
-      } catch {
-        return { error: 'InvalidCiphertextException', status: 400 }
-      }
+      const opened = privateDecrypt({ key: pair.privateKey, padding, oaepHash: 'sha1' }, ciphertext)
+      return { text: JSON.stringify({ KeyId: body['KeyId'], Plaintext: opened.toString('base64') }) }
     })
   }
 
-  for (const encryptionAlgorithm of Object.keys(OAEP_HASHES) as Algorithm[]) {
+  for (const encryptionAlgorithm of ['RSAES_OAEP_SHA_1', 'RSAES_OAEP_SHA_256'] as const) {
     it(`encrypts offline and decrypts by ${encryptionAlgorithm}`, async () => {
       const keyring = keyringOf({ encryptionAlgorithm, grantTokens: ['token'] })
       holdKey()
@@ -68,6 +76,14 @@ describe('keyrings/kms/kms-rsa-keyring', () => {
     })
   }
 
+  it('does not unwrap with SHA-256 what was wrapped with SHA-1', async () => {
+    const { encryptedDataKeys } = await keyringOf({ encryptionAlgorithm: 'RSAES_OAEP_SHA_1' }).onEncrypt(
+      encryptionMaterials(),
+    )
+    const attempts = await attemptsOf(keyringOf().onDecrypt(decryptionMaterials(), encryptedDataKeys))
+    assert.equal(attempts.length, 1)
+  })
+
   it('wraps the SHA-384 hash of the encryption context and the data key, byte for byte', async () => {
     const dataKey = secret()
     const { encryptedDataKeys } = await keyringOf().onEncrypt(encryptionMaterials({ dataKey, encryptionContext }))
@@ -81,20 +97,16 @@ describe('keyrings/kms/kms-rsa-keyring', () => {
 
   it('takes the public key that AWS KMS gives, as PEM, DER and KeyObject', async () => {
     const client = clientAt(kms.server.endpoint, 'us-west-1')
-    const spec = { KeySpec: 'RSA_2048', KeyUsage: 'ENCRYPT_DECRYPT' } as const
-    const { KeyMetadata } = await client.send(new CreateKeyCommand(spec))
-    const { PublicKey } = await client.send(new GetPublicKeyCommand({ KeyId: KeyMetadata!.KeyId }))
+    const { PublicKey } = await client.send(new GetPublicKeyCommand({ KeyId: keyId }))
     const pem = pair.publicKey.export({ format: 'pem', type: 'spki' })
     for (const publicKey of [PublicKey!, pem, Buffer.from(pem), pair.publicKey]) {
-      const { encryptedDataKeys } = await keyringOf({ keyId: KeyMetadata!.Arn!, publicKey }).onEncrypt(
-        encryptionMaterials(),
-      )
-      assert.equal(encryptedDataKeys[0]!.ciphertext.length, 256)
+      const { encryptedDataKeys, dataKey } = await keyringOf({ publicKey }).onEncrypt(encryptionMaterials())
+      const opened = await keyringOf().onDecrypt(decryptionMaterials(), encryptedDataKeys)
+      assert.equal(opened.dataKey!.equals(dataKey!), true)
     }
   })
 
   it('does not unwrap under another encryption context', async () => {
-    holdKey()
     const { encryptedDataKeys, dataKey } = await keyringOf().onEncrypt(encryptionMaterials({ encryptionContext }))
     const other = decryptionMaterials({ encryptionContext: { ...encryptionContext, purpose: 'other' } })
     const error = await unwrapErrorOf(keyringOf().onDecrypt(other, encryptedDataKeys))
@@ -109,16 +121,18 @@ describe('keyrings/kms/kms-rsa-keyring', () => {
     const { encryptedDataKeys, dataKey } = await keyring.onEncrypt(encryptionMaterials())
     const [key] = encryptedDataKeys
     let calls = 0
-    holdKey(({ KeyId, Plaintext }) => {
-      const answers = [
-        { KeyId: `${keyId}0`, Plaintext },
-        { KeyId, Plaintext: Plaintext.subarray(1) },
-        { KeyId },
-        { KeyId, Plaintext: Plaintext.subarray(0, 48) },
-        { KeyId, Plaintext },
-      ]
-      return answers[calls++]!
-    })
+    const cut = ({ Plaintext }: Answer, ...at: [number, number?]): string =>
+      Buffer.from(String(Plaintext), 'base64')
+        .subarray(...at)
+        .toString('base64')
+    const changes: readonly ((answer: Answer) => Record<string, unknown>)[] = [
+      (answer) => ({ ...answer, KeyId: `${keyId}0` }),
+      (answer) => ({ ...answer, Plaintext: cut(answer, 1) }),
+      ({ KeyId }) => ({ KeyId }),
+      (answer) => ({ ...answer, Plaintext: cut(answer, 0, 48) }),
+      (answer) => ({ ...answer }),
+    ]
+    kms.server.proxy.faults(() => changes[calls++])
     const unwrapped = await keyring.onDecrypt(decryptionMaterials(), [key!, key!, key!, key!, key!])
     assert.equal(unwrapped.dataKey!.equals(dataKey!), true)
     assert.equal(calls, 5)
@@ -131,7 +145,6 @@ describe('keyrings/kms/kms-rsa-keyring', () => {
   it('tries only data keys that were wrapped under just this key, or a replica of it', async () => {
     const { encryptedDataKeys } = await keyringOf().onEncrypt(encryptionMaterials())
     const named = (text: string): EncryptedDataKey => ({ ...encryptedDataKeys[0]!, keyProviderInfo: Buffer.from(text) })
-    holdKey()
     const elsewhere = named(keyId.replace('us-west-1', 'us-west-2'))
     const attempts = await attemptsOf(keyringOf().onDecrypt(decryptionMaterials(), [foreignKey('aws-kms'), elsewhere]))
     assert.equal(kms.server.proxy.asked.length, 0)
@@ -146,16 +159,19 @@ describe('keyrings/kms/kms-rsa-keyring', () => {
       assert.match(attempt!.reason, /not the ARN of a key/)
     }
     assert.equal(kms.server.proxy.asked.length, 0)
-    const [east, west] = ['us-east-1', 'us-west-1'].map((region) => `arn:aws:kms:${region}:${ACCOUNT}:key/mrk-1234`)
-    await keyringOf({ keyId: west! }).onDecrypt(decryptionMaterials(), [named(east!)])
-    assert.equal(kms.server.proxy.asked[0]!.body['KeyId'], west)
+    const primary = await createRsaKey({ MultiRegion: true })
+    const replica = await replicate(kms.server.behind, primary, 'us-east-1')
+    await keyringOf({ keyId: replica }).onDecrypt(decryptionMaterials(), [named(primary)])
+    assert.deepEqual(
+      kms.server.proxy.asked.map(({ region, body }) => [region, body['KeyId']]),
+      [['us-east-1', replica]],
+    )
   })
 
   it('refuses signed suites, in both directions', async () => {
     await assert.rejects(keyringOf().onEncrypt(encryptionMaterials({ suite: SIGNED })), WrapError)
     await assert.rejects(encrypt('text', { keyring: keyringOf() }), /no signed algorithm suite such as 0x0578/)
     const { encryptedDataKeys } = await keyringOf().onEncrypt(encryptionMaterials())
-    holdKey()
     const signed = decryptionMaterials({ suite: SIGNED })
     const [attempt] = await attemptsOf(keyringOf().onDecrypt(signed, encryptedDataKeys))
     assert.match(attempt!.reason, /no signed algorithm suite/)
@@ -184,7 +200,6 @@ describe('keyrings/kms/kms-rsa-keyring', () => {
     })
     const keyring = keyringOf({ clientProvider: () => client })
     const { encryptedDataKeys } = await keyring.onEncrypt(encryptionMaterials())
-    holdKey()
     await keyring.onDecrypt(decryptionMaterials(), encryptedDataKeys)
     await attemptsOf(keyring.onDecrypt(decryptionMaterials({ encryptionContext }), encryptedDataKeys))
     assert.equal(seen.length, 2)
@@ -215,11 +230,3 @@ describe('keyrings/kms/kms-rsa-keyring', () => {
     assert.throws(make({ grantTokens: [''] }), /"grantTokens"/)
   })
 })
-
-/** What JSON has of bytes: their base64. Buffers come here as what their own `toJSON` made. */
-function base64(value: unknown): unknown {
-  const bytes = value as { type?: unknown; data?: unknown } | null | undefined // both are looked at
-  return bytes?.type === 'Buffer' && Array.isArray(bytes.data)
-    ? Buffer.from(bytes.data as number[]).toString('base64') // by Buffer's own toJSON
-    : value
-}

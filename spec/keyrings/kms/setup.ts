@@ -1,10 +1,20 @@
 /** Keys of AWS KMS on an emulator behind a proxy, for all specs of this folder. */
 import assert from 'node:assert/strict'
-import { CreateAliasCommand, CreateKeyCommand, KMSClient } from '@aws-sdk/client-kms'
+import {
+  CreateAliasCommand,
+  CreateKeyCommand,
+  type CreateKeyCommandInput,
+  GetPublicKeyCommand,
+  KMSClient,
+  ReplicateKeyCommand,
+} from '@aws-sdk/client-kms'
+import { type KeyObject, createPublicKey } from 'node:crypto'
 import { UnwrapError } from 'esdk-streams'
 import type { KmsClientProvider } from 'esdk-streams/kms'
 import { FaultProxy } from '../../emulators/fault-proxy.ts'
-import { PREPARE_TIMEOUT_MS, sharedMoto } from '../../emulators/moto.ts'
+import { sharedLocalStack } from '../../emulators/localstack.ts'
+import { PREPARE_TIMEOUT_MS } from '../../emulators/emulator.ts'
+import { sharedMoto } from '../../emulators/moto.ts'
 import { preparedOrPending } from '../../interop/pending.ts'
 
 /** The account that moto has. */
@@ -15,14 +25,18 @@ export const REGIONS = ['us-east-1', 'us-west-1', 'us-west-2'] as const
 
 const ALIAS = 'exampleKey'
 
-/** An emulator, and a key in each region. */
-export interface KmsServer {
+/** An emulator behind a proxy. */
+export interface KmsProxy {
   readonly proxy: FaultProxy
   readonly endpoint: string
   /** The emulator itself, past the proxy. */
   readonly behind: string
   /** Clients of the proxy, one a region. */
   readonly clientProvider: KmsClientProvider
+}
+
+/** moto, and a key in each region. */
+export interface KmsServer extends KmsProxy {
   /** The ARNs of the keys, in the order of REGIONS. */
   readonly keys: readonly string[]
   /** The ARNs of their aliases. */
@@ -47,14 +61,31 @@ export function clientsAt(endpointOf: string | ((region: string) => string)): Km
 }
 
 /** Makes a key and gives its ARN. */
-export async function createKey(endpoint: string, region: string): Promise<string> {
-  const { KeyMetadata } = await clientAt(endpoint, region).send(new CreateKeyCommand({}))
+export async function createKey(endpoint: string, region: string, input: CreateKeyCommandInput = {}): Promise<string> {
+  const { KeyMetadata } = await clientAt(endpoint, region).send(new CreateKeyCommand(input))
   return KeyMetadata!.Arn!
+}
+
+/** Makes a replica of a multi-Region key and gives its ARN. */
+export async function replicate(endpoint: string, keyArn: string, region: string): Promise<string> {
+  const command = new ReplicateKeyCommand({ KeyId: keyArn, ReplicaRegion: region })
+  const { ReplicaKeyMetadata } = await clientAt(endpoint, regionOf(keyArn)).send(command)
+  return ReplicaKeyMetadata!.Arn!
+}
+
+/** The public half of a key. */
+export async function publicKeyOf(endpoint: string, keyArn: string): Promise<KeyObject> {
+  const { PublicKey } = await clientAt(endpoint, regionOf(keyArn)).send(new GetPublicKeyCommand({ KeyId: keyArn }))
+  return createPublicKey({ key: Buffer.from(PublicKey!), format: 'der', type: 'spki' })
+}
+
+function regionOf(keyArn: string): string {
+  return keyArn.split(':')[3]!
 }
 
 /** Makes an alias of a key and gives the alias's ARN. */
 export async function createAlias(endpoint: string, keyArn: string, name: string): Promise<string> {
-  const region = keyArn.split(':')[3]!
+  const region = regionOf(keyArn)
   const command = new CreateAliasCommand({ AliasName: `alias/${name}`, TargetKeyId: keyArn.split('/')[1]! })
   await clientAt(endpoint, region).send(command)
   return `arn:aws:kms:${region}:${ACCOUNT}:alias/${name}`
@@ -75,17 +106,26 @@ async function make(): Promise<Made> {
   return { behind, keys, aliases: await Promise.all(keys.map((key) => createAlias(behind, key, ALIAS))) }
 }
 
-/** A proxy before the emulator for the specs of the suite that calls this. Each spec begins without faults. */
+/** A proxy before moto for the specs of the suite that calls this. Each spec begins without faults. */
 export function useKmsServer(): { readonly server: KmsServer } {
+  return useProxy(() => (made ??= make()))
+}
+
+/** The same before LocalStack, for keys that moto can't use; it has none yet. */
+export function useLocalStack(): { readonly server: KmsProxy } {
+  return useProxy(async () => ({ behind: (await sharedLocalStack()).endpoint }))
+}
+
+function useProxy<T extends { readonly behind: string }>(start: () => Promise<T>): { readonly server: KmsProxy & T } {
   let proxy: FaultProxy | undefined
-  const shared: { server?: KmsServer } = {}
+  const shared: { server?: KmsProxy & T } = {}
 
   before(async function () {
     this.timeout(PREPARE_TIMEOUT_MS)
-    const { behind, keys, aliases } = await preparedOrPending(this, () => (made ??= make()))
-    proxy = new FaultProxy(behind)
+    const started = await preparedOrPending(this, start)
+    proxy = new FaultProxy(started.behind)
     const endpoint = await proxy.start()
-    shared.server = { proxy, endpoint, behind, clientProvider: clientsAt(endpoint), keys, aliases }
+    shared.server = { ...started, proxy, endpoint, clientProvider: clientsAt(endpoint) }
   })
 
   beforeEach(() => proxy?.faults())

@@ -1,0 +1,112 @@
+/** The frame cipher over the addon of native/: a batch of frames in one call, under one key schedule a message. */
+import { bodyAad } from '../format/body-aad.ts'
+import { type FinalFrameStart, type NonFramedStart, REGULAR_FRAME } from '../format/frame.ts'
+import { NodeFrameCipher } from './frame-cipher-node.ts'
+import {
+  type FrameCipher,
+  type FrameCipherParameters,
+  SequenceCounter,
+  frameNotAuthentic,
+  frameOutOfOrder,
+} from './frame-cipher.ts'
+import type { NativeAddon, NativeHandle } from './native-addon.ts'
+
+/**
+ * A frame cipher over the addon. Each batch gets fresh memory, from `Buffer.allocUnsafeSlow`: it is as fast as any other
+ * that is not kept beyond its use. What comes once a message (its final frame, or its content without frames) goes
+ * through node:crypto, under the same counter: a short message then needs no key schedule of its own.
+ */
+export class NativeFrameCipher implements FrameCipher {
+  readonly #addon: NativeAddon
+  readonly #parameters: FrameCipherParameters
+  readonly #counter: SequenceCounter
+  readonly #once: NodeFrameCipher
+  #handle: NativeHandle | undefined
+
+  constructor(addon: NativeAddon, parameters: FrameCipherParameters, counter: SequenceCounter = new SequenceCounter()) {
+    this.#addon = addon
+    this.#parameters = parameters
+    this.#counter = counter
+    this.#once = new NodeFrameCipher(parameters, counter)
+  }
+
+  sealRegular(plaintext: Buffer): readonly Buffer[] {
+    return this.#guard(() => {
+      const { frameLength } = this.#parameters
+      const { count, first } = this.#claim(plaintext, frameLength)
+      if (count === 0) return []
+      const frames = Buffer.allocUnsafeSlow(count * (frameLength + REGULAR_FRAME.overhead))
+      this.#addon.seal(this.#openHandle(), plaintext, first, frames)
+      return [frames]
+    })
+  }
+
+  openRegular(frames: Buffer): Buffer {
+    return this.#guard(() => {
+      const { frameLength } = this.#parameters
+      const size = frameLength + REGULAR_FRAME.overhead
+      const { count, first } = this.#claim(frames, size)
+      const plaintext = Buffer.allocUnsafeSlow(count * frameLength)
+      if (count === 0) return plaintext
+      const good = this.#addon.open(this.#openHandle(), frames, first, plaintext)
+      if (good === count) return plaintext
+      const expected = first + good
+      const stored = frames.readUInt32BE(good * size)
+      throw stored === expected ? frameNotAuthentic(expected) : frameOutOfOrder(expected, stored)
+    })
+  }
+
+  sealFinal(plaintext: Buffer): Buffer {
+    return this.#last(() => this.#once.sealFinal(plaintext))
+  }
+
+  openFinal(start: FinalFrameStart, ciphertext: Buffer, tag: Buffer): Buffer {
+    return this.#last(() => this.#once.openFinal(start, ciphertext, tag))
+  }
+
+  openNonFramed(start: NonFramedStart, ciphertext: Buffer, tag: Buffer): Buffer {
+    return this.#last(() => this.#once.openNonFramed(start, ciphertext, tag))
+  }
+
+  close(): void {
+    this.#counter.end()
+    if (this.#handle !== undefined) this.#addon.end(this.#handle)
+    this.#handle = undefined
+  }
+
+  #claim(batch: Buffer, unit: number): { count: number; first: number } {
+    const count = batch.length / unit
+    if (!Number.isInteger(count)) throw new TypeError('not a whole number of frames')
+    return { count, first: this.#counter.regular(count) }
+  }
+
+  /** Made for the first batch. The only place where the key's bytes are seen. */
+  #openHandle(): NativeHandle {
+    if (this.#handle !== undefined) return this.#handle
+    const { messageKey, messageId, frameLength } = this.#parameters
+    const key = messageKey.export()
+    try {
+      this.#handle = this.#addon.create(key, bodyAad(messageId, 'regular', 1, frameLength), frameLength)
+    } finally {
+      key.fill(0)
+    }
+    return this.#handle
+  }
+
+  #guard<T>(work: () => T): T {
+    try {
+      return work()
+    } catch (error) {
+      this.close()
+      throw error
+    }
+  }
+
+  #last<T>(work: () => T): T {
+    try {
+      return work()
+    } finally {
+      this.close()
+    }
+  }
+}

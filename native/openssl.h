@@ -1,0 +1,42 @@
+/*
+ * What this addon needs of the OpenSSL 3 that Node exports. Written out, so that building it takes a C compiler and
+ * nothing else: Node installed from npm comes without headers. These have been the same in all of OpenSSL 3; a spec
+ * compiles them beside the real ones (ESDK_WITH_HEADERS).
+ */
+#ifndef ESDK_OPENSSL_H
+#define ESDK_OPENSSL_H
+
+#include <stddef.h>
+
+#ifdef ESDK_WITH_HEADERS
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#else
+typedef struct engine_st ENGINE;
+typedef struct evp_cipher_st EVP_CIPHER;
+typedef struct evp_cipher_ctx_st EVP_CIPHER_CTX;
+
+#define EVP_CTRL_AEAD_GET_TAG 0x10
+#define EVP_CTRL_AEAD_SET_TAG 0x11
+#endif
+
+unsigned long OpenSSL_version_num(void);
+void OPENSSL_cleanse(void *bytes, size_t length);
+
+int ERR_set_mark(void);
+int ERR_pop_to_mark(void);
+
+const EVP_CIPHER *EVP_aes_128_gcm(void);
+const EVP_CIPHER *EVP_aes_192_gcm(void);
+const EVP_CIPHER *EVP_aes_256_gcm(void);
+EVP_CIPHER_CTX *EVP_CIPHER_CTX_new(void);
+void EVP_CIPHER_CTX_free(EVP_CIPHER_CTX *context);
+int EVP_CIPHER_CTX_ctrl(EVP_CIPHER_CTX *context, int type, int argument, void *pointer);
+int EVP_CipherInit_ex(EVP_CIPHER_CTX *context, const EVP_CIPHER *type, ENGINE *engine, const unsigned char *key,
+                      const unsigned char *iv, int encrypt);
+int EVP_CipherUpdate(EVP_CIPHER_CTX *context, unsigned char *out, int *out_length, const unsigned char *in,
+                     int in_length);
+int EVP_CipherFinal_ex(EVP_CIPHER_CTX *context, unsigned char *out, int *out_length);
+
+#endif

@@ -1,0 +1,284 @@
+/** The addon's own boundary: whatever it is called with, it answers or throws, and a process lives on. */
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { inspect } from 'node:util'
+import { Worker } from 'node:worker_threads'
+import fc from 'fast-check'
+import type { NativeAddon, NativeHandle } from '#lib/crypto/native-addon'
+import { sequence } from '../arbitraries.ts'
+import { useAddon } from '../crypto/addon.ts'
+
+const F = 16
+const SIZE = F + 32
+const AAD = Buffer.alloc(72)
+const ENDED = { name: 'TypeError', message: 'this frame cipher has ended' }
+
+type Method = keyof NativeAddon
+/** The addon as JavaScript sees it. */
+type Loose = Readonly<Record<Method, (...values: unknown[]) => unknown>>
+
+function detached(length: number): Buffer {
+  const bytes = Buffer.from(new ArrayBuffer(length))
+  structuredClone(bytes.buffer, { transfer: [bytes.buffer] })
+  assert.equal(bytes.length, 0)
+  return bytes
+}
+
+describe('native/addon', () => {
+  const addon = useAddon()
+  // Called wrongly on purpose.
+  const loose = (): Loose => addon() as unknown as Loose
+  const newHandle = (frameLength = F): NativeHandle => addon().create(sequence(0, 32), AAD, frameLength)
+
+  function sealed(count: number, first = 1): Buffer {
+    const frames = Buffer.alloc(count * SIZE)
+    addon().seal(newHandle(), Buffer.alloc(count * F, 7), first, frames)
+    return frames
+  }
+
+  it('gives four functions, and handles that show nothing', () => {
+    assert.deepEqual(Object.keys(addon()).sort(), ['create', 'end', 'open', 'seal'])
+    assert.deepEqual(Reflect.ownKeys(newHandle()), [])
+  })
+
+  it('seals and opens', () => {
+    const plaintext = Buffer.alloc(3 * F)
+    assert.equal(addon().open(newHandle(), sealed(3, 5), 5, plaintext), 3)
+    assert.deepEqual(plaintext, Buffer.alloc(3 * F, 7))
+  })
+
+  it('clears all output when any frame is not authentic, says which, and ends the handle', () => {
+    for (const at of [4, 15, 16, SIZE - 1, SIZE + 3, SIZE + 20, 3 * SIZE - 1]) {
+      const frames = sealed(3)
+      frames[at]! ^= 1
+      const plaintext = Buffer.alloc(3 * F, 0xee)
+      const handle = newHandle()
+      assert.equal(addon().open(handle, frames, 1, plaintext), Math.floor(at / SIZE))
+      assert.deepEqual(plaintext, Buffer.alloc(3 * F))
+      assert.throws(() => addon().open(handle, sealed(1), 1, Buffer.alloc(F)), ENDED)
+      assert.throws(() => {
+        addon().seal(handle, Buffer.alloc(F), 1, Buffer.alloc(SIZE))
+      }, ENDED)
+      addon().end(handle)
+    }
+  })
+
+  describe('refuses', () => {
+    /** Reads as its name. `call` gets a fresh handle. */
+    const WRONG: Readonly<Record<string, readonly [RegExp, (addon: Loose, handle: NativeHandle) => unknown]>> = {
+      'no arguments': [/TypeError: the key must be/, ({ create }) => create()],
+      'a key that is no array': [/TypeError: the key must be/, ({ create }) => create('x'.repeat(32), AAD, F)],
+      'a key of other elements': [/TypeError: the key must be/, ({ create }) => create(new Uint16Array(16), AAD, F)],
+      'a key in a DataView': [
+        /TypeError: the key must be/,
+        ({ create }) => create(new DataView(new ArrayBuffer(32)), AAD, F),
+      ],
+      'a key of no AES': [/RangeError: an AES key/, ({ create }) => create(Buffer.alloc(31), AAD, F)],
+      'a detached key': [/RangeError: an AES key/, ({ create }) => create(detached(32), AAD, F)],
+      'an AAD that is none': [/TypeError: the AAD must be/, ({ create }) => create(Buffer.alloc(32), null, F)],
+      'a short AAD': [/RangeError: an AAD has/, ({ create }) => create(Buffer.alloc(32), Buffer.alloc(11), F)],
+      'a long AAD': [/RangeError: an AAD has/, ({ create }) => create(Buffer.alloc(32), Buffer.alloc(129), F)],
+      'a frame length of 0': [/RangeError: the frame length/, ({ create }) => create(Buffer.alloc(32), AAD, 0)],
+      'a frame length of a half': [/RangeError: the frame length/, ({ create }) => create(Buffer.alloc(32), AAD, 1.5)],
+      'a frame length that is NaN': [
+        /RangeError: the frame length/,
+        ({ create }) => create(Buffer.alloc(32), AAD, NaN),
+      ],
+      'a frame length of text': [/RangeError: the frame length/, ({ create }) => create(Buffer.alloc(32), AAD, '16')],
+      'a frame length above 1 GiB': [
+        /RangeError: the frame length/,
+        ({ create }) => create(Buffer.alloc(32), AAD, 2 ** 30 + 1),
+      ],
+      'no handle': [/TypeError: the handle/, ({ seal }) => seal()],
+      'a handle that is an object': [
+        /TypeError: the handle/,
+        ({ seal }) => seal({}, Buffer.alloc(F), 1, Buffer.alloc(SIZE)),
+      ],
+      'a handle that is none, at the end': [/TypeError: the handle/, ({ end }) => end(AAD)],
+      'an input that is none': [/TypeError: the input/, ({ seal }, handle) => seal(handle, [1], 1, Buffer.alloc(SIZE))],
+      'a detached input': [
+        /RangeError: the input must be a whole/,
+        ({ seal }, handle) => seal(handle, detached(F), 1, Buffer.alloc(SIZE)),
+      ],
+      'an empty input': [
+        /RangeError: the input must be a whole/,
+        ({ open }, handle) => open(handle, Buffer.alloc(0), 1, Buffer.alloc(0)),
+      ],
+      'a part of a frame': [
+        /RangeError: the input must be a whole/,
+        ({ open }, handle) => open(handle, Buffer.alloc(2 * SIZE - 1), 1, Buffer.alloc(2 * F)),
+      ],
+      'number 0': [
+        /RangeError: a sequence number/,
+        ({ seal }, handle) => seal(handle, Buffer.alloc(F), 0, Buffer.alloc(SIZE)),
+      ],
+      'number FFFFFFFF': [
+        /RangeError: a sequence number/,
+        ({ seal }, handle) => seal(handle, Buffer.alloc(F), 0xffffffff, Buffer.alloc(SIZE)),
+      ],
+      'a negative number': [
+        /RangeError: a sequence number/,
+        ({ seal }, handle) => seal(handle, Buffer.alloc(F), -1, Buffer.alloc(SIZE)),
+      ],
+      'a number that is no integer': [
+        /RangeError: a sequence number/,
+        ({ seal }, handle) => seal(handle, Buffer.alloc(F), 1.5, Buffer.alloc(SIZE)),
+      ],
+      'a number that is a bigint': [
+        /RangeError: a sequence number/,
+        ({ seal }, handle) => seal(handle, Buffer.alloc(F), 1n, Buffer.alloc(SIZE)),
+      ],
+      'frames beyond FFFFFFFE': [
+        /RangeError: there are no numbers/,
+        ({ seal }, handle) => seal(handle, Buffer.alloc(2 * F), 0xfffffffe, Buffer.alloc(2 * SIZE)),
+      ],
+      'an output that is none': [/TypeError: the output/, ({ seal }, handle) => seal(handle, Buffer.alloc(F), 1)],
+      'an output that is too short': [
+        /RangeError: the output/,
+        ({ seal }, handle) => seal(handle, Buffer.alloc(2 * F), 1, Buffer.alloc(2 * SIZE - 1)),
+      ],
+      'an output that is too long': [
+        /RangeError: the output/,
+        ({ open }, handle) => open(handle, Buffer.alloc(2 * SIZE), 1, Buffer.alloc(2 * F + 1)),
+      ],
+      'a detached output': [
+        /RangeError: the output/,
+        ({ seal }, handle) => seal(handle, Buffer.alloc(F), 1, detached(SIZE)),
+      ],
+    }
+    for (const [what, [message, call]] of Object.entries(WRONG)) {
+      it(what, () => {
+        const handle = newHandle()
+        assert.throws(() => call(loose(), handle), message)
+        addon().seal(handle, Buffer.alloc(F), 1, Buffer.alloc(SIZE)) // it is still good
+      })
+    }
+
+    it('a handle of something else', async () => {
+      const server = createServer().listen(0)
+      await once(server, 'listening')
+      try {
+        const foreign: unknown = Reflect.get(Reflect.get(server, '_handle') as object, '_externalStream') // of Node's own
+        assert.equal(inspect(foreign).replace(/:.*/, ''), '[External')
+        for (const method of ['seal', 'open', 'end'] as const) {
+          assert.throws(() => loose()[method](foreign, Buffer.alloc(F), 1, Buffer.alloc(SIZE)), /TypeError: the handle/)
+        }
+      } finally {
+        server.close()
+      }
+    })
+
+    it('input and output that overlap, in either direction', () => {
+      const memory = Buffer.alloc(4 * SIZE)
+      for (const [from, to] of [
+        [0, 0],
+        [0, F - 1],
+        [SIZE - 1, 0],
+        [5, 0],
+      ] as const) {
+        const [input, output] = [memory.subarray(from, from + F), memory.subarray(to, to + SIZE)]
+        const pattern = { name: 'RangeError', message: 'input and output overlap' }
+        assert.throws(() => {
+          addon().seal(newHandle(), input, 1, output)
+        }, pattern)
+        assert.throws(() => addon().open(newHandle(), output, 1, input), pattern)
+      }
+      addon().seal(newHandle(), memory.subarray(0, F), 1, memory.subarray(F, F + SIZE)) // side by side is fine
+    })
+  })
+
+  it('answers or throws, whatever it is called with', () => {
+    const frames = sealed(2)
+    const ended = newHandle()
+    addon().end(ended)
+    const value = fc.oneof(
+      fc.constantFrom<unknown>(
+        undefined,
+        null,
+        true,
+        NaN,
+        Infinity,
+        -0,
+        2 ** 53,
+        1n,
+        '',
+        'x',
+        Symbol('x'),
+        {},
+        [],
+        () => 1,
+      ),
+      fc.nat(100),
+      fc.double(),
+      fc.nat(200).map((length) => Buffer.alloc(length)),
+      fc.constantFrom(F, SIZE, 2 * F, 2 * SIZE).map((length) => Buffer.alloc(length)),
+      fc.constant(frames),
+      fc.nat(100).map((length) => detached(length)),
+      fc.nat(100).map((length) => new Uint8Array(new SharedArrayBuffer(length))),
+      fc.constantFrom(new Uint32Array(8), new Float64Array(4), new DataView(new ArrayBuffer(48)), new ArrayBuffer(48)),
+      fc.constantFrom(null, ended).map((handle) => handle ?? newHandle()),
+    )
+    const calls = fc.array(
+      fc.tuple(fc.constantFrom<Method>('create', 'seal', 'open', 'end'), fc.array(value, { maxLength: 6 })),
+      { maxLength: 20 },
+    )
+    let answers = 0
+    fc.assert(
+      fc.property(calls, (list) => {
+        for (const [method, values] of list) {
+          try {
+            loose()[method](...values)
+            answers++
+          } catch (error) {
+            assert.ok(error instanceof TypeError || error instanceof RangeError, String(error))
+          }
+        }
+      }),
+      { numRuns: 500 },
+    )
+    assert.ok(answers > 0)
+  })
+
+  it('is open to any of several threads, also to one that is stopped', async () => {
+    const code = `
+      const { parentPort } = require('node:worker_threads')
+      import('esdk-streams').then(async ({ RawAesKeyring, encrypt, decrypt }) => {
+        const keyring = new RawAesKeyring({ keyNamespace: 'a', keyName: 'b', wrappingKey: Buffer.alloc(32, 1) })
+        for (let round = 0; ; round++) {
+          const { ciphertext } = await encrypt(Buffer.alloc(300_000, round), { keyring, algorithmSuite: 0x0478 })
+          const { plaintext } = await decrypt(ciphertext, { keyring })
+          if (!plaintext.equals(Buffer.alloc(300_000, round))) throw new Error('other plaintext')
+          parentPort.postMessage(round)
+        }
+      })`
+    const workers = Array.from({ length: 3 }, () => new Worker(code, { eval: true, execArgv: [] }))
+    const rounds = workers.map(
+      (worker) =>
+        new Promise<void>((resolve, reject) => {
+          worker.on('error', reject)
+          worker.on('message', (round) => {
+            if (round === 5) resolve()
+          })
+        }),
+    )
+    await Promise.all(rounds)
+    await Promise.all(workers.map((worker) => worker.terminate()))
+    assert.equal(addon().open(newHandle(), sealed(1), 1, Buffer.alloc(F)), 1)
+  })
+
+  it('frees what is not ended when it is collected', async () => {
+    assert.ok(globalThis.gc !== undefined, 'run with --expose-gc')
+    const rss = (): number => process.memoryUsage().rss
+    const make = async (count: number): Promise<void> => {
+      for (let index = 0; index < count; index++) newHandle()
+      globalThis.gc!()
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    await make(20_000)
+    const before = rss()
+    for (let turn = 0; turn < 5; turn++) await make(20_000)
+    const grown = rss() - before
+    assert.ok(grown < 40 * 2 ** 20, `grew by ${(grown / 2 ** 20).toFixed(0)} MiB over 100,000 handles`) // they take more
+  })
+})

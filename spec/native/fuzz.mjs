@@ -1,0 +1,85 @@
+/** Calls a sanitized addon with anything: node spec/native/fuzz.mjs ADDON CALLS. Plain JavaScript: it runs without a loader. */
+import { createRequire } from 'node:module'
+import process from 'node:process'
+
+const { structuredClone } = globalThis
+
+const addon = createRequire(import.meta.url)(process.argv[2])
+const calls = Number(process.argv[3])
+
+let seed = 7
+function draw(below) {
+  seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0
+  return (seed >>> 8) % below
+}
+
+function pick(list) {
+  return list[draw(list.length)]
+}
+
+/** Memory of its own, so that one byte too far is seen. */
+function memory(length) {
+  const bytes = new Uint8Array(new ArrayBuffer(length))
+  bytes.fill(draw(256))
+  return bytes
+}
+
+function detached(length) {
+  const bytes = memory(length)
+  structuredClone(bytes.buffer, { transfer: [bytes.buffer] })
+  return bytes
+}
+
+const handles = []
+const shared = memory(4096)
+
+function value() {
+  switch (draw(9)) {
+    case 0:
+      return pick([undefined, null, NaN, -1, 0.5, 2 ** 53, 1n, 'text', {}, Symbol('s'), new Float32Array(4), () => 1])
+    case 1:
+      return draw(300)
+    case 2:
+      return 0xffffffff - draw(5)
+    case 3:
+      return detached(draw(100))
+    case 4:
+      return shared.subarray(draw(4096), draw(4096))
+    case 5:
+      return memory(draw(300))
+    case 6:
+      return memory(pick([16, 24, 32, 72]))
+    default:
+      return handles.length > 0 ? pick(handles) : 1
+  }
+}
+
+/** Right, but for one argument now and then. */
+function nearlyRight(method) {
+  const length = 1 + draw(40)
+  const count = 1 + draw(4)
+  const plaintext = memory(length * count)
+  const frames = memory((length + 32) * count)
+  const handle = addon.create(memory(pick([16, 24, 32])), memory(12 + draw(117)), length)
+  const args = method === 'seal' ? [handle, plaintext, 1 + draw(9), frames] : [handle, frames, 1 + draw(9), plaintext]
+  if (draw(3) === 0) args[draw(4)] = value()
+  return args
+}
+
+let answers = 0
+for (let call = 0; call < calls; call++) {
+  const method = pick(['create', 'seal', 'open', 'seal', 'open', 'end'])
+  const args =
+    draw(2) === 0 && method !== 'create' && method !== 'end'
+      ? nearlyRight(method)
+      : Array.from({ length: draw(6) }, value)
+  try {
+    const answer = addon[method](...args)
+    answers++
+    if (method === 'create') handles[draw(16)] = answer
+  } catch (error) {
+    if (!(error instanceof TypeError || error instanceof RangeError)) throw error
+  }
+}
+if (answers === 0) throw new Error('nothing was answered')
+process.stdout.write(`${calls} calls\n`)
