@@ -2,14 +2,14 @@
 import type { GetObjectCommandInput } from '@aws-sdk/client-s3'
 import { once } from 'node:events'
 import { pipeline } from 'node:stream'
-import type { ChangedError } from '../../errors.ts'
+import { ChangedError } from '../../errors.ts'
 import { abortError } from '../../streams/abort-error.ts'
 import { DecryptStream, type DecryptStreamOptions } from '../../streams/decrypt-stream.ts'
 import { decryptSettings } from '../../streams/options.ts'
 import { readableOf } from '../../streams/sources.ts'
 import { MessageReader } from '../message-reader.ts'
 import type { OpenMessageOptions, RandomAccessSource } from '../open-message.ts'
-import { ObjectBody, type ObjectDescription, emptyObject } from './object-body.ts'
+import { ObjectBody, type ObjectDescription, emptyObject, whatOf } from './object-body.ts'
 import { type S3Options, statusOf, watchOf } from './s3-request.ts'
 
 /** Which object. */
@@ -68,17 +68,18 @@ export async function getObject(options: GetObjectOptions): Promise<ObjectDecryp
   decryptSettings(decryption)
   const watch = watchOf(options)
   const body = await ObjectBody.open({ client, params, watch })
-  const stream = new ObjectDecryptStream(decryption, body.description)
-  pipeline(readableOf(body), stream, () => {
-    // The stream itself carries the error; whoever reads it hears of it, even later.
-  })
   const { signal } = options
   try {
+    const stream = new ObjectDecryptStream(decryption, body.description)
+    pipeline(readableOf(body), stream, () => {
+      // The stream itself carries the error; whoever reads it hears of it, even later.
+    })
     await once(stream, 'header')
+    return stream
   } catch (error) {
+    body.close(error instanceof Error ? error : new Error(String(error)))
     throw signal?.aborted === true ? abortError(signal) : error
   }
-  return stream
 }
 
 /** Read at first: more than a usual header. */
@@ -120,12 +121,20 @@ export async function openObject(options: OpenObjectOptions): Promise<MessageRea
     ...(ETag !== undefined && { IfMatch: ETag }),
     ...(VersionId !== undefined && VersionId !== 'null' && { VersionId }),
   }
+  const read = async (position: number, length: number, signal?: AbortSignal): Promise<Buffer> => {
+    const body = await range(position, position + length, pinned, signal)
+    if (body.description.ETag === ETag) return wholeOf(body)
+    body.close(new Error('not what was asked for'))
+    throw new ChangedError(`${whatOf(params)}: the object changed since it was opened`)
+  }
   const source: RandomAccessSource = {
     size: first.total!, // a range has one
-    read: async (position, length, { signal }) =>
-      position + length <= head.length
-        ? head.subarray(position, position + length)
-        : wholeOf(await range(position, position + length, pinned, signal)),
+    read: async (position, length, { signal }) => {
+      if (position + length <= head.length) return head.subarray(position, position + length)
+      return read(position, length, signal).catch((error: unknown) => {
+        throw closing.signal.aborted ? closing.signal.reason : error
+      })
+    },
     close: () => {
       closing.abort(new TypeError('the message was closed'))
       return Promise.resolve()

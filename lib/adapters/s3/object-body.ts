@@ -53,23 +53,29 @@ export class ObjectBody implements OpenSource {
   #body: OpenSource | undefined
   #failures = 0
   #sinceFailure = 0
-  #closed = false
+  readonly #closing = new AbortController()
+  /** What S3 is asked for meanwhile ends with the caller's signal, and when this is closed. */
+  readonly #watch: Watch
 
   private constructor(range: ObjectRange, answer: GetObjectCommandOutput) {
     const { start = 0, end } = range
     this.#range = range
     this.#what = whatOf(range.params)
+    const { signal, idleTimeoutMs } = range.watch
+    const { signal: closing } = this.#closing
+    this.#watch = { idleTimeoutMs, signal: signal === undefined ? closing : AbortSignal.any([signal, closing]) }
     const { Body: body, $metadata, ...description } = answer
     this.description = description
+    this.#body = openSource(body as AsyncIterable<Uint8Array>, NO_STRINGS) // a stream, of whatever kind the client makes
     const whole = start === 0 && end === undefined
     const found = whole ? undefined : contentRange(answer.ContentRange)
     if (!whole && (found?.first !== start || (end !== undefined && found.last >= end))) {
+      this.close(new Error('not what was asked for'))
       throw new TransferError(`${this.#what}: a range was asked for, and S3 gave another one or all of it`)
     }
     this.total = whole ? answer.ContentLength : found?.total
     this.#position = start
     this.#end = end === undefined ? this.total : Math.min(end, this.total ?? end)
-    this.#body = openSource(body as AsyncIterable<Uint8Array>, NO_STRINGS) // a stream, of whatever kind the client makes
   }
 
   /** Asks for the object. @throws TransferError | ChangedError | UnsupportedError | `AbortError` */
@@ -80,9 +86,8 @@ export class ObjectBody implements OpenSource {
   }
 
   async next(): Promise<Uint8Array | undefined> {
-    const { watch } = this.#range
     for (;;) {
-      if (watch.signal?.aborted === true) throw abortError(watch.signal)
+      this.#throwIfAborted()
       try {
         this.#body ??= await this.#goOn()
         const bytes = await this.#receive(this.#body)
@@ -91,19 +96,27 @@ export class ObjectBody implements OpenSource {
         throw new Error(`the answer ended at byte ${this.#position} of ${this.#end}`)
       } catch (error) {
         await this.#failed(error)
+        // All of it is there, whatever became of the connection.
+        if (this.#position === this.#end) return undefined
       }
     }
   }
 
   close(error?: Error): void {
-    this.#closed = true
+    this.#closing.abort(error)
     this.#body?.close(error)
     this.#body = undefined
   }
 
+  #throwIfAborted(): void {
+    const { signal } = this.#range.watch
+    if (signal?.aborted === true) throw abortError(signal)
+    this.#closing.signal.throwIfAborted()
+  }
+
   /** The next bytes; watched only meanwhile, so that a reader may take its time. */
   async #receive(body: OpenSource): Promise<Uint8Array | undefined> {
-    const idle = new IdleWatch(this.#range.watch)
+    const idle = new IdleWatch(this.#watch)
     try {
       const bytes = await unlessAborted(body.next(), idle.signal)
       const length = bytes?.length ?? 0
@@ -121,19 +134,17 @@ export class ObjectBody implements OpenSource {
 
   /** Lets go of a connection that broke; throws where there is no going on. */
   async #failed(error: unknown): Promise<void> {
-    const { watch } = this.#range
     this.#body?.close(error instanceof Error ? error : new Error(String(error)))
     this.#body = undefined
-    if (watch.signal?.aborted === true) throw abortError(watch.signal)
+    this.#throwIfAborted()
     this.#failures += 1
     this.#sinceFailure = 0
     const pinned = this.description.ETag !== undefined && this.#end !== undefined
     const isFinal = isEncryptionSdkError(error) && !(error instanceof TransferError)
-    if (isFinal || this.#closed || !pinned || this.#position === this.#end || this.#failures > MAX_FAILURES) {
-      throw transferError(this.#what, error)
-    }
+    if (isFinal || !pinned || this.#failures > MAX_FAILURES) throw transferError(this.#what, error)
+    if (this.#position === this.#end) return
     const delay = FIRST_DELAY_MS * 2 ** (this.#failures - 1) * (0.5 + Math.random())
-    await sleep(delay, undefined, { signal: watch.signal }).catch(() => undefined)
+    await sleep(delay, undefined, { signal: this.#watch.signal }).catch(() => undefined)
   }
 
   /** Asks for the rest of the same object, and insists on getting that. */
@@ -143,7 +154,7 @@ export class ObjectBody implements OpenSource {
     const pinned = { ...params, IfMatch: ETag, ...(VersionId !== undefined && VersionId !== 'null' && { VersionId }) }
     let answer: GetObjectCommandOutput
     try {
-      answer = await ask(this.#range, pinned, this.#position, 1)
+      answer = await ask({ ...this.#range, watch: this.#watch }, pinned, this.#position, 1)
     } catch (error) {
       const status = isEncryptionSdkError(error) ? statusOf(error.cause) : undefined
       if (status !== 404 && status !== 416) throw error

@@ -71,8 +71,4 @@ export class PartBuffers {
     }
     return filled === part.length ? part : part.subarray(0, filled)
   }
-
-  async close(): Promise<void> {
-    await this.#chunks.return?.().catch(() => undefined)
-  }
 }

@@ -126,7 +126,7 @@ export async function send(
     // The stream itself carries the error.
   })
   const { params, metadata, sizes, queueSize } = sending
-  const output = await upload(stream as AsyncIterable<Buffer>, {
+  const output = await upload(stream, {
     client,
     params: { ...params, Metadata: metadata },
     watch,
@@ -137,6 +137,9 @@ export async function send(
       sending.parts += 1
       sending.report(stream.stats)
     },
+  }).catch((error: unknown) => {
+    source.close(error instanceof Error ? error : new Error(String(error)))
+    throw error
   })
   return { header: stream.header!, stats: { ...stream.stats, parts: sending.parts }, output }
 }

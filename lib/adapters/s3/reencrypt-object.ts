@@ -43,6 +43,8 @@ const CARRIED = [
   'ObjectLockLegalHoldStatus',
 ] as const satisfies readonly (keyof ObjectDescription & keyof ObjectParams)[]
 
+const RETENTION: readonly string[] = ['ObjectLockMode', 'ObjectLockRetainUntilDate']
+
 const AROUND_THE_BODY = 1024 * 1024
 
 /**
@@ -76,8 +78,11 @@ export async function reencryptObject(options: ReencryptObjectOptions): Promise<
     const { ETag, VersionId } = body.description
     const carried = await carriedOver(client, params, body.description, watch)
     const expectedBytes = body.total === undefined ? undefined : bodyLength(body.total, frameLength) + AROUND_THE_BODY
-    const written = target?.params ?? inPlace(params, ETag)
-    const sending = checkedSending({ ...carried, ...written }, { partBytes, queueSize, expectedBytes, onProgress })
+    const written = target === undefined ? inPlace(params, ETag) : { ...unlessChanged(options, ETag), ...target.params }
+    const sending = checkedSending(
+      { ...fitting(carried, written), ...written },
+      { partBytes, queueSize, expectedBytes, onProgress },
+    )
     const driver = { onProgress: sending.report, ...(signal !== undefined && { signal }) }
     const stream = new ReencryptStream(from, to, driver)
     const result = await send(target?.client ?? client, stream, body, watch, sending)
@@ -86,6 +91,23 @@ export async function reencryptObject(options: ReencryptObjectOptions): Promise<
     body.close(error instanceof Error ? error : new Error(String(error)))
     throw error
   }
+}
+
+/** A target that is the object itself is one in place, but for the parameters. */
+function unlessChanged(
+  { client, params, target }: ReencryptObjectOptions,
+  ETag: string | undefined,
+): Partial<ObjectParams> {
+  const { Bucket, Key, IfNoneMatch } = target!.params
+  const same = Bucket === params.Bucket && Key === params.Key && (target!.client ?? client) === client
+  return same && params.VersionId === undefined && IfNoneMatch === undefined ? { IfMatch: ETag } : {}
+}
+
+/** Another kind of server-side encryption has other parameters. */
+function fitting(carried: Partial<ObjectParams>, written: ObjectParams): Partial<ObjectParams> {
+  if (written.ServerSideEncryption === undefined && written.SSECustomerAlgorithm === undefined) return carried
+  const { ServerSideEncryption, SSEKMSKeyId, BucketKeyEnabled, ...rest } = carried
+  return rest
 }
 
 function inPlace(params: ObjectSource['params'], ETag: string | undefined): ObjectParams {
@@ -101,13 +123,16 @@ async function carriedOver(
   description: ObjectDescription,
   watch: Watch,
 ): Promise<Partial<ObjectParams>> {
-  const { MissingMeta = 0, TagCount = 0, VersionId, ExpiresString } = description
+  const { MissingMeta = 0, TagCount = 0, VersionId, ExpiresString, ObjectLockRetainUntilDate } = description
   if (MissingMeta > 0) {
     throw new UnsupportedError(
       `${whatOf({ Bucket, Key })} has metadata that S3 can't give, so it can't be carried over`,
     )
   }
-  const pairs = CARRIED.map((name) => [name, description[name]] as const).filter(([, value]) => value !== undefined)
+  const isOver = (ObjectLockRetainUntilDate?.getTime() ?? 0) <= Date.now() // and S3 takes none that is
+  const pairs = CARRIED.map((name) => [name, description[name]] as const).filter(
+    ([name, value]) => value !== undefined && !(isOver && RETENTION.includes(name)),
+  )
   const carried: Partial<ObjectParams> = { ...Object.fromEntries(pairs), ...expiresOf(ExpiresString) }
   if (TagCount === 0) return carried
   const asked = { Bucket, Key, RequestPayer, ExpectedBucketOwner, ...(VersionId !== undefined && { VersionId }) }

@@ -39,13 +39,20 @@ export class IdleWatch {
   readonly #controller = new AbortController()
   readonly #signal: AbortSignal | undefined
   readonly #timer: NodeJS.Timeout
+  #seen = 0
+  #stopped = false
   expired = false
 
   constructor({ signal, idleTimeoutMs }: Watch) {
     this.#signal = signal
     this.#timer = setTimeout(() => {
-      this.expired = true
-      this.#controller.abort(new Error(`nothing came for ${idleTimeoutMs} ms`))
+      const seen = this.#seen
+      // What came while this process was busy is looked at first.
+      setImmediate(() => {
+        if (this.#stopped || this.#seen !== seen) return
+        this.expired = true
+        this.#controller.abort(new Error(`nothing came for ${idleTimeoutMs} ms`))
+      })
     }, idleTimeoutMs)
     if (signal?.aborted === true) this.#onAbort()
     signal?.addEventListener('abort', this.#onAbort, { once: true })
@@ -61,7 +68,41 @@ export class IdleWatch {
 
   /** Something moved. */
   seen(): void {
-    this.#timer.refresh()
+    this.#seen += 1
+    if (!this.#stopped) this.#timer.refresh()
+  }
+
+  stop(): void {
+    this.#stopped = true
+    clearTimeout(this.#timer)
+    this.#signal?.removeEventListener('abort', this.#onAbort)
+  }
+}
+
+/** How long S3 may take, after an abort, to say what became of what it has begun, or to remove it. */
+export const GRACE_MS = 5000
+
+/** A signal that is aborted a while after another, so that an answer that is about to come is not lost. */
+export class LaterSignal {
+  readonly #controller = new AbortController()
+  readonly #signal: AbortSignal | undefined
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(signal: AbortSignal | undefined, delayMs: number) {
+    this.#signal = signal
+    this.#onAbort = () => {
+      this.#timer = setTimeout(() => {
+        this.#controller.abort(signal?.reason)
+      }, delayMs)
+    }
+    if (signal?.aborted === true) this.#onAbort()
+    else signal?.addEventListener('abort', this.#onAbort, { once: true })
+  }
+
+  readonly #onAbort: () => void
+
+  get signal(): AbortSignal {
+    return this.#controller.signal
   }
 
   stop(): void {
@@ -101,10 +142,13 @@ export async function request<T>(
 export function transferError(what: string, cause: unknown): Error {
   if (isEncryptionSdkError(cause)) return cause
   const reason = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause)
-  // Only a request with a condition on what the object is can fail so.
-  if (statusOf(cause) === 412)
-    return new ChangedError(`${what}: the object is not the one that was expected`, { cause })
+  if (isUnexpected(cause)) return new ChangedError(`${what}: the object is not the one that was expected`, { cause })
   return new TransferError(`${what}: ${reason}`, { cause })
+}
+
+/** Only a request with a condition on what the object is can fail so; the conflict is with another writer just then. */
+function isUnexpected(cause: unknown): boolean {
+  return statusOf(cause) === 412 || (cause instanceof Error && cause.name === 'ConditionalRequestConflict')
 }
 
 /** The HTTP status that S3 answered with, if it did. */

@@ -55,24 +55,6 @@ describe('adapters/s3/part-buffers', () => {
     assert.ok(Buffer.concat(parts).equals(Buffer.concat(Array.from({ length: 9 }, () => chunk))))
   })
 
-  it('lets go of its source', async () => {
-    let closed = false
-    const source = (async function* () {
-      try {
-        for (;;) yield await Promise.resolve(Buffer.alloc(10))
-      } finally {
-        closed = true
-      }
-    })()
-    const parts = new PartBuffers(
-      source,
-      sizesOf(() => 15),
-    )
-    await parts.next()
-    await parts.close()
-    assert.ok(closed)
-  })
-
   describe('sizes', () => {
     const capacityOf = (sizes: PartSizes): number =>
       Array.from({ length: MAX_PARTS }, (_, index) => sizes.of(index + 1)).reduce((sum, size) => sum + size, 0)
