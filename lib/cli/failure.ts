@@ -80,7 +80,10 @@ export function exitCodeOf(error: unknown): number {
 export function describeFailure(error: unknown): string {
   if (error instanceof FileFailure) {
     const advice = error.advice ?? adviceFor(error.cause)
-    return oneLine(`${error.file}: ${withCode(error.message, error.cause)}${advice === undefined ? '' : `; ${advice}`}`)
+    // Errors of Amazon S3 name the object themselves.
+    const isNamed = error.file.startsWith('s3://') && error.message.startsWith(error.file)
+    const about = isNamed ? '' : `${error.file}: `
+    return oneLine(`${about}${withCode(error.message, error.cause)}${advice === undefined ? '' : `; ${advice}`}`)
   }
   return oneLine(withCode(error instanceof Error ? error.message : String(error), error))
 }

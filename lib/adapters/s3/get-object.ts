@@ -144,7 +144,7 @@ export async function openObject(options: OpenObjectOptions): Promise<MessageRea
 }
 
 /** All bytes of a range. */
-async function wholeOf(body: ObjectBody): Promise<Buffer> {
+export async function wholeOf(body: ObjectBody): Promise<Buffer> {
   const parts: Uint8Array[] = []
   for (;;) {
     const bytes = await body.next()

@@ -3,8 +3,9 @@ import { LimitError, checkInteger } from '../../errors.ts'
 
 const MIB = 1024 * 1024
 /** S3 takes no smaller part, but for the last. */
-const MIN_PART_BYTES = 5 * MIB
-const MAX_PART_BYTES = 5 * 1024 * MIB
+export const MIN_PART_BYTES: number = 5 * MIB
+/** Nor a larger one. */
+export const MAX_PART_BYTES: number = 5 * 1024 * MIB
 const MAX_PARTS = 10_000
 const DEFAULT_PART_BYTES = 8 * MIB
 

@@ -48,7 +48,8 @@ export interface UploadResult {
 
 /** Metadata of what this library writes; for people and for lists, never trusted when it is read. */
 const PLAINTEXT_LENGTH = 'esdk-plaintext-length'
-const UPLOAD_ID = 'esdk-upload-id'
+/** The name by which an upload knows its object again. */
+export const UPLOAD_ID = 'esdk-upload-id'
 
 const QUEUE_SIZE = 4
 /** More than a usual header and footer. */
