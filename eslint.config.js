@@ -11,6 +11,8 @@ export default tseslint.config({ ignores: ['dist', 'coverage', '.cache', 'node_m
     '@typescript-eslint/ban-ts-comment': 'error',
     // Array and Buffer indexing under noUncheckedIndexedAccess needs `!` where a length was checked the line before.
     '@typescript-eslint/no-non-null-assertion': 'off',
+    // What is taken out of an object so that the rest goes on without it.
+    '@typescript-eslint/no-unused-vars': ['error', { ignoreRestSiblings: true }],
     '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
   },
 })

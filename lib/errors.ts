@@ -16,6 +16,7 @@ export type ErrorCode =
   | 'ERR_ESDK_LIMIT'
   | 'ERR_ESDK_LENGTH'
   | 'ERR_ESDK_CHANGED'
+  | 'ERR_ESDK_TRANSFER'
 
 /** Base of all coded errors. Test with {@link isEncryptionSdkError} rather than `instanceof`: it holds across copies. */
 export abstract class EncryptionSdkError extends Error {
@@ -118,6 +119,11 @@ export class LengthError extends EncryptionSdkError {
 /** The file or object changed while it was read. */
 export class ChangedError extends EncryptionSdkError {
   readonly code = 'ERR_ESDK_CHANGED'
+}
+
+/** Amazon S3 or the network failed, or nothing came for too long; `cause` is what the AWS SDK said. */
+export class TransferError extends EncryptionSdkError {
+  readonly code = 'ERR_ESDK_TRANSFER'
 }
 
 /**

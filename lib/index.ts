@@ -56,6 +56,7 @@ export {
   LimitError,
   MalformedMessageError,
   PolicyError,
+  TransferError,
   TruncatedMessageError,
   UnsupportedError,
   UnwrapError,

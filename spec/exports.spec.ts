@@ -28,6 +28,7 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
     'RawRsaKeyring',
     'RequiredEncryptionContextCryptographicMaterialsManager',
     'StormTrackingCache',
+    'TransferError',
     'TruncatedMessageError',
     'UnsupportedError',
     'UnwrapError',
@@ -75,6 +76,7 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
     'limitRegions',
   ],
   'esdk-streams/pkcs11': ['Pkcs11Keyring'],
+  'esdk-streams/s3': ['getObject', 'openObject', 'putObject', 'reencryptObject'],
   'esdk-streams/file': ['decryptFile', 'encryptFile', 'openMessage', 'reencryptFile'],
 }
 

@@ -10,8 +10,8 @@ import type { RandomAccessSource } from './open-message.ts'
 /** A source under way. */
 export interface FileSource {
   readonly bytes: Readable | AsyncIterable<Buffer>
-  /** What the source is; taken from the open file, not from its path. */
-  readonly stats: BigIntStats
+  /** What the file is; taken from the open file, not from its path. Absent where it is none. */
+  readonly stats?: BigIntStats
   /** Its length in bytes, where it says one: some files (those of /proc) have content and say 0. */
   readonly length: number | undefined
   /** The same open file, to be read at any position; absent where there are no positions. */

@@ -44,14 +44,15 @@ export async function openFileTarget(
 }
 
 /** @throws TypeError where both are one file, by whatever names; devices may be both. */
-export function refuseSameFile(source: BigIntStats, target: BigIntStats): void {
-  if (source.isCharacterDevice() || source.dev !== target.dev || source.ino !== target.ino) return
+export function refuseSameFile(source: BigIntStats | undefined, target: BigIntStats): void {
+  if (source === undefined || source.isCharacterDevice() || source.dev !== target.dev || source.ino !== target.ino)
+    return
   throw new TypeError('source and target are the same file; writing it would destroy what is read')
 }
 
-/** The mode of a new file: the source's where that is a file. A pipe does not say who may read what comes out of it. */
-function modeFor(source: BigIntStats): number {
-  return source.isFile() ? Number(source.mode) & 0o777 : 0o600
+/** The mode of a new file: the source's where that is a file. Others do not say who may read what comes out of them. */
+function modeFor(source: BigIntStats | undefined): number {
+  return source?.isFile() === true ? Number(source.mode) & 0o777 : 0o600
 }
 
 /** The file that a path leads to, through links, or the place where it is to be made. */

@@ -1,11 +1,11 @@
 /** `esdk-streams/file`: whole files. A target appears when all of it was written and verified, or not at all. */
 import { type DecryptOptions, type EncryptOptions, decryptSettings, encryptSettings } from '../streams/options.ts'
-import { type ReencryptOptions, ReencryptStream } from '../streams/reencrypt.ts'
+import type { ReencryptOptions } from '../streams/reencrypt.ts'
 import { type FileSource, openFileRanges, openFileSource, pathOf } from './file-source.ts'
 import { type FileTarget, openFileTarget } from './file-target.ts'
 import { MessageReader } from './message-reader.ts'
 import type { OpenMessageOptions, RandomAccessSource } from './open-message.ts'
-import { type FileResult, decryptTransfer, encryptTransfer, transfer } from './transfer.ts'
+import { type FileResult, decryptTransfer, encryptTransfer, reencryptTransfer } from './transfer.ts'
 
 export type { MessageReader, RangeOptions } from './message-reader.ts'
 export type { OpenMessageOptions, RandomAccessSource } from './open-message.ts'
@@ -58,18 +58,10 @@ export async function reencryptFile(
   to: string | URL,
   options: ReencryptOptions,
 ): Promise<FileResult> {
-  const { from: decryption, to: encryption, signal, ...rest } = options
-  decryptSettings(decryption)
-  return withFiles(from, to, { signal, inPlace: true }, (source, target) => {
-    const verifyFirst = decryption.verifyFirst ?? target.direct
-    const driver = { ...rest, writableHighWaterMark: 1 } // see ONE_BLOCK_AT_A_TIME
-    return transfer(
-      source,
-      target,
-      signal,
-      () => new ReencryptStream({ ...decryption, verifyFirst }, encryption, driver),
-    )
-  })
+  decryptSettings(options.from)
+  return withFiles(from, to, { signal: options.signal, inPlace: true }, (source, target) =>
+    reencryptTransfer(source, target, options),
+  )
 }
 
 /**

@@ -7,6 +7,7 @@ import { DecryptStream } from '../streams/decrypt-stream.ts'
 import { EncryptStream } from '../streams/encrypt-stream.ts'
 import type { DecryptOptions, EncryptOptions } from '../streams/options.ts'
 import type { MessageStats, ProtocolTransform } from '../streams/protocol-transform.ts'
+import { type ReencryptOptions, ReencryptStream } from '../streams/reencrypt.ts'
 import type { FileSource } from './file-source.ts'
 import type { FileTarget } from './file-target.ts'
 import { MessageReader } from './message-reader.ts'
@@ -60,6 +61,24 @@ export async function decryptTransfer(
 ): Promise<FileResult> {
   const verifyFirst = options.verifyFirst ?? target.direct
   return transfer(source, target, signal, () => new DecryptStream({ ...options, verifyFirst, ...ONE_BLOCK_AT_A_TIME }))
+}
+
+/** Decrypts a source and encrypts it anew into a target, and ends the target. */
+export async function reencryptTransfer(
+  source: FileSource,
+  target: FileTarget,
+  { from, to, signal, ...options }: ReencryptOptions,
+): Promise<FileResult> {
+  const verifyFirst = from.verifyFirst ?? target.direct
+  // No plaintext is longer than its message: so data keys can be used again where the caller wants that.
+  const isBounded = to.plaintextLength !== undefined || to.plaintextLengthBound !== undefined
+  const bound = isBounded || source.length === undefined ? {} : { plaintextLengthBound: source.length }
+  return transfer(
+    source,
+    target,
+    signal,
+    () => new ReencryptStream({ ...from, verifyFirst }, { ...to, ...bound }, { ...options, ...ONE_BLOCK_AT_A_TIME }),
+  )
 }
 
 /** Chooses a range, both ends included, of a plaintext of that many bytes. */

@@ -4,6 +4,7 @@ import type { SelectRange } from '../adapters/transfer.ts'
 import { UsageError, asUsage } from './failure.ts'
 import { type TransferFlags, addKeyOptions, addTransferOptions, collected, pairsOf, sharedOptions } from './options.ts'
 import { rangeOf } from './range.ts'
+import type { Job } from './run-transfer.ts'
 
 interface DecryptFlags extends TransferFlags {
   readonly unsignedOnly?: boolean
@@ -20,20 +21,22 @@ Examples:
   $ esdk decrypt backup.tar.encrypted --key backup.jwk             writes backup.tar
   $ esdk decrypt video.encrypted -o - --key video.jwk --range 1000000-1999999
   $ esdk decrypt backup.tar.encrypted --key backup.jwk -c purpose=backup -o restored.tar
-  $ esdk decrypt - --key backup.jwk --verify-first < photos.tar.encrypted | tar x`
+  $ esdk decrypt - --key backup.jwk --verify-first < photos.tar.encrypted | tar x
+  $ esdk decrypt s3://videos/a.mp4.encrypted -o - --key video.jwk --range 0-65535
+  $ esdk decrypt -r s3://backups/photos/ -o photos --key backup.jwk --concurrency 8`
 
 /** The subcommand. */
 export function decryptCommand(signal: AbortSignal): Command {
   const command = new Command('decrypt')
     .summary('decrypt a message')
     .description(
-      'Decrypts INPUT (a path, or "-" for stdin). OUTPUT appears when all of it is verified and written, ' +
-        'replacing what was there; after a failure it is as it was.',
+      'Decrypts INPUT (a path, s3://bucket/key, or "-" for stdin). OUTPUT appears when all of it is verified and ' +
+        'written, replacing what was there; after a failure it is as it was. With -r, each file of a folder or prefix.',
     )
     .argument('<INPUT>', 'the message')
     .option(
       '-o, --output <OUTPUT>',
-      'path or "-" (default: INPUT without .encrypted, else with .decrypted; "-" for "-")',
+      'path, s3://bucket/key or "-" (default: INPUT without .encrypted, else with .decrypted; "-" for "-")',
     )
   addKeyOptions(command)
     .addOption(
@@ -85,23 +88,25 @@ async function run(input: string, flags: DecryptFlags, signal: AbortSignal): Pro
     ...((verifyFirst !== undefined || streaming) && { verifyFirst: verifyFirst ?? false }),
   }
   asUsage(() => decryptSettings(options))
-  await runTransfer({
+  const job: Job = {
     mode: 'decrypt',
-    input,
     flags,
     signal,
     work: (source, target, work) =>
       range === undefined
         ? decryptTransfer(source, target, { ...options, ...work })
         : rangeTransfer(source, target, { ...options, ...work, allowUnverifiedSignature }, range),
-  })
+  }
+  await runTransfer(job, input)
 }
 
-function checkRange(input: string, { range, allowUnverifiedSignature, verifyFirst }: DecryptFlags): void {
+function checkRange(input: string, flags: DecryptFlags): void {
+  const { range, allowUnverifiedSignature, verifyFirst, recursive } = flags
   if (range === undefined) {
     if (allowUnverifiedSignature === true) throw new UsageError('--allow-unverified-signature goes with --range')
     return
   }
+  if (recursive === true) throw new UsageError('--range is of one message, -r of many')
   if (input === '-') throw new UsageError('--range needs a file, not "-"')
   if (verifyFirst === true) throw new UsageError('--verify-first reads all of a message, --range only some of it')
 }

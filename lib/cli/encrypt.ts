@@ -10,9 +10,9 @@ import {
   sharedOptions,
   wholeNumber,
 } from './options.ts'
+import type { Job } from './run-transfer.ts'
 
 interface EncryptFlags extends TransferFlags {
-  readonly frameLength?: number
   readonly suite?: string
   readonly randomAccess?: boolean
   readonly requiredEncryptionContextKeys?: readonly string[]
@@ -22,18 +22,20 @@ const EXAMPLES = `
 Examples:
   $ esdk encrypt backup.tar --key backup.jwk -c purpose=backup     writes backup.tar.encrypted
   $ tar c photos | esdk encrypt - --key backup.jwk > photos.tar.encrypted
-  $ esdk encrypt report.pdf -o /mnt/report.pdf.encrypted --key backup.jwk --key escrow-public.pem`
+  $ esdk encrypt report.pdf -o /mnt/report.pdf.encrypted --key backup.jwk --key escrow-public.pem
+  $ pg_dump shop | esdk encrypt - -o s3://backups/shop.sql.encrypted --kms alias/backups --expected-size 200000000000
+  $ esdk encrypt -r photos -o s3://backups/photos/ --key backup.jwk --exclude '*.tmp' --report photos.jsonl`
 
 /** The subcommand. */
 export function encryptCommand(signal: AbortSignal): Command {
   const command = new Command('encrypt')
     .summary('encrypt a file')
     .description(
-      'Encrypts INPUT (a path, or "-" for stdin) into one message. OUTPUT appears when all of it is written, ' +
-        'replacing what was there; after a failure it is as it was.',
+      'Encrypts INPUT (a path, s3://bucket/key, or "-" for stdin) into one message. OUTPUT appears when all of it is ' +
+        'written, replacing what was there; after a failure it is as it was. With -r, each file of a folder or prefix.',
     )
     .argument('<INPUT>', 'what to encrypt')
-    .option('-o, --output <OUTPUT>', 'path or "-" (default: INPUT.encrypted; "-" for "-")')
+    .option('-o, --output <OUTPUT>', 'path, s3://bucket/key or "-" (default: INPUT.encrypted; "-" for "-")')
   addKeyOptions(command)
     .addOption(collected('-c, --encryption-context <NAME=VALUE>', 'a pair to store and authenticate; repeatable'))
     .addOption(
@@ -73,16 +75,16 @@ async function run(input: string, flags: EncryptFlags, signal: AbortSignal): Pro
     ...(randomAccess !== undefined && { randomAccess }),
   }
   asUsage(() => encryptSettings(options))
-  await runTransfer({
+  const job: Job = {
     mode: 'encrypt',
-    input,
     flags,
     signal,
     work: (source, target, work) => encryptTransfer(source, target, { ...options, ...work }),
-  })
+  }
+  await runTransfer(job, input)
 }
 
 /** `0x0578`, `0578` or a name. */
-function suiteOf(text: string): number | string {
+export function suiteOf(text: string): number | string {
   return /^(?:0x)?[0-9a-f]{1,4}$/i.test(text) ? Number.parseInt(text, 16) : text
 }

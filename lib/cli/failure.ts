@@ -39,6 +39,7 @@ const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
   ERR_ESDK_LIMIT: EXIT.refused,
   ERR_ESDK_LENGTH: EXIT.failed,
   ERR_ESDK_CHANGED: EXIT.failed,
+  ERR_ESDK_TRANSFER: EXIT.failed,
 }
 
 const ADVICE: Readonly<Record<ErrorCode, string>> = {
@@ -53,6 +54,7 @@ const ADVICE: Readonly<Record<ErrorCode, string>> = {
   ERR_ESDK_LIMIT: 'give less, or raise the limit that was passed',
   ERR_ESDK_LENGTH: 'check that the file is whole',
   ERR_ESDK_CHANGED: 'try again when nothing writes to it, or encrypt a copy',
+  ERR_ESDK_TRANSFER: 'check the bucket, the permissions and the network, and try again',
 }
 
 const SYSTEM_ADVICE: Readonly<Record<string, string>> = {
@@ -78,7 +80,10 @@ export function exitCodeOf(error: unknown): number {
 export function describeFailure(error: unknown): string {
   if (error instanceof FileFailure) {
     const advice = error.advice ?? adviceFor(error.cause)
-    return oneLine(`${error.file}: ${withCode(error.message, error.cause)}${advice === undefined ? '' : `; ${advice}`}`)
+    // Errors of Amazon S3 name the object themselves.
+    const isNamed = error.file.startsWith('s3://') && error.message.startsWith(error.file)
+    const about = isNamed ? '' : `${error.file}: `
+    return oneLine(`${about}${withCode(error.message, error.cause)}${advice === undefined ? '' : `; ${advice}`}`)
   }
   return oneLine(withCode(error instanceof Error ? error.message : String(error), error))
 }

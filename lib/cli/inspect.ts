@@ -22,6 +22,7 @@ export interface InspectRecord extends HeaderRecord {
 const EXAMPLES = `
 Examples:
   $ esdk inspect backup.tar.encrypted
+  $ esdk inspect s3://backups/shop.sql.encrypted
   $ esdk inspect backup.tar.encrypted --json | jq .encryptedDataKeys`
 
 /** The subcommand. */
@@ -29,20 +30,21 @@ export function inspectCommand(signal: AbortSignal): Command {
   return new Command('inspect')
     .summary('show the header of a message')
     .description(
-      'Shows the header of the message INPUT (a path, or "-" for stdin), without any key: nothing of it is verified.',
+      'Shows the header of the message INPUT (a path, s3://bucket/key, or "-" for stdin), without any key: nothing of it is verified.',
     )
     .argument('<INPUT>', 'the message')
     .option('--json', 'as one JSON record')
     .addHelpText('after', EXAMPLES)
     .action(async (input: string, flags: InspectFlags) => {
       const { unlessAborted } = await import('../materials/shared-request.ts')
-      await unlessAborted(run(input, flags), signal)
+      await unlessAborted(run(input, flags, signal), signal)
     })
 }
 
-async function run(input: string, { json = false }: InspectFlags): Promise<void> {
-  const [{ named, openSource, printLine }, { readHeader }, { headerRecord }, { checkedLocation, displayName }] =
+async function run(input: string, { json = false }: InspectFlags, signal: AbortSignal): Promise<void> {
+  const [{ named, openSource }, { printLine }, { readHeader }, { headerRecord }, { checkedLocation, displayName }] =
     await Promise.all([
+      import('./places.ts'),
       import('./run-transfer.ts'),
       import('../streams/read-header.ts'),
       import('./record.ts'),
@@ -51,7 +53,7 @@ async function run(input: string, { json = false }: InspectFlags): Promise<void>
   checkedLocation('INPUT', input)
   const name = displayName('INPUT', input)
   await named(name, async () => {
-    const source = await openSource(input)
+    const source = await openSource(input, signal)
     try {
       const { header, headerLength, rest } = await readHeader(source.bytes)
       rest.destroy()

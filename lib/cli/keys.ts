@@ -17,6 +17,15 @@ export interface KeyFlags extends KeyNaming, KmsFlags {
   readonly caching?: CachingFlag
 }
 
+/** What the options of TO-KEYS give. */
+export interface ToKeyFlags {
+  readonly toKey?: readonly string[]
+  readonly toKms?: readonly string[]
+  readonly toKeyNamespace?: string
+  readonly toKeyName?: string
+  readonly firstToKey?: 'key' | 'kms'
+}
+
 /** What the keys are for. */
 export type KeyUse = 'encrypt' | 'decrypt'
 
@@ -29,10 +38,32 @@ const MAX_KEY_FILE_BYTES = 64 * 1024
  * @throws UsageError without any key, when a file holds none, or where an option lacks the one that it belongs to; what
  *   the file system says.
  */
-export async function keySourceOf(flags: KeyFlags, use: KeyUse, signal: AbortSignal): Promise<KeySource> {
+export async function keySourceOf(flags: KeyFlags & ToKeyFlags, use: KeyUse, signal: AbortSignal): Promise<KeySource> {
   checkCombination(flags, use)
   const keyring = await keyringOf(flags, signal)
   return cachingSource(keyring, flags.caching)
+}
+
+/**
+ * Who wraps under the given TO-KEYS.
+ *
+ * @throws as {@link keySourceOf} does.
+ */
+export async function toKeySourceOf(flags: KeyFlags & ToKeyFlags, signal: AbortSignal): Promise<KeySource> {
+  const { toKey, toKms, toKeyNamespace, toKeyName, firstToKey, rsaPadding, mrk, caching } = flags
+  if (toKey === undefined && toKms === undefined) {
+    throw new UsageError('no key to encrypt under: give --to-key KEYFILE, or --to-kms KEY_ARN')
+  }
+  const given = {
+    ...(toKey !== undefined && { key: toKey }),
+    ...(toKms !== undefined && { kms: toKms }),
+    ...(toKeyNamespace !== undefined && { keyNamespace: toKeyNamespace }),
+    ...(toKeyName !== undefined && { keyName: toKeyName }),
+    ...(firstToKey !== undefined && { firstKey: firstToKey }),
+    ...(rsaPadding !== undefined && { rsaPadding }),
+    ...(mrk !== undefined && { mrk }),
+  }
+  return cachingSource(await keyringOf(given, signal), caching)
 }
 
 async function keyringOf(flags: KeyFlags, signal: AbortSignal): Promise<Keyring> {
@@ -50,8 +81,8 @@ async function keyringOf(flags: KeyFlags, signal: AbortSignal): Promise<Keyring>
 }
 
 /** Options that say nothing without another one are mistakes: what was meant would not be done. */
-function checkCombination(flags: KeyFlags, use: KeyUse): void {
-  const { kms, mrk, discovery = false, discoveryAccount, discoveryPartition, discoveryRegion } = flags
+function checkCombination(flags: KeyFlags & ToKeyFlags, use: KeyUse): void {
+  const { kms, toKms, mrk, discovery = false, discoveryAccount, discoveryPartition, discoveryRegion } = flags
   if (discovery && use === 'encrypt') {
     throw new UsageError('--discovery only decrypts: name the keys to encrypt under with --kms')
   }
@@ -64,7 +95,9 @@ function checkCombination(flags: KeyFlags, use: KeyUse): void {
   if (discoveryPartition !== undefined && discoveryAccount === undefined) {
     throw new UsageError('--discovery-partition goes with --discovery-account')
   }
-  if (mrk === true && kms === undefined && !discovery) throw new UsageError('--mrk goes with --kms or --discovery')
+  if (mrk === true && (kms ?? toKms) === undefined && !discovery) {
+    throw new UsageError('--mrk goes with --kms or --discovery')
+  }
 }
 
 /** Those of `--kms`, and that of `--discovery`. */

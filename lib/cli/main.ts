@@ -7,6 +7,7 @@ import { encryptCommand } from './encrypt.ts'
 import { EXIT, OutputClosed, asUsage, describeFailure, exitCodeOf } from './failure.ts'
 import { inspectCommand } from './inspect.ts'
 import { keygenCommand } from './keygen.ts'
+import { reencryptCommand } from './reencrypt.ts'
 
 const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const
 const PATIENCE_MS = 1000
@@ -30,19 +31,21 @@ Examples:
   $ esdk keygen backup.jwk
   $ esdk encrypt backup.tar --key backup.jwk -c purpose=backup
   $ esdk inspect backup.tar.encrypted
-  $ esdk decrypt backup.tar.encrypted --key backup.jwk`
+  $ esdk decrypt backup.tar.encrypted --key backup.jwk
+  $ esdk reencrypt -r s3://backups/ --key backup.jwk --to-kms alias/backups`
 
 function program(signal: AbortSignal): Command {
   const command = new Command('esdk')
-    .description('Encrypts and decrypts files in the message format of the AWS Encryption SDK.')
+    .description(
+      'Encrypts and decrypts files and objects of Amazon S3 in the message format of the AWS Encryption SDK.',
+    )
     .option('-V, --version', 'show the version; with --json, as one record that names the engine too')
     .on('option:version', () => {
       throw new CommanderError(0, VERSION_ASKED, 'version')
     })
     .addHelpText('after', EPILOGUE)
-  for (const sub of [keygenCommand(), encryptCommand(signal), decryptCommand(signal), inspectCommand(signal)]) {
-    command.addCommand(sub)
-  }
+  const transfers = [encryptCommand(signal), decryptCommand(signal), reencryptCommand(signal)]
+  for (const sub of [keygenCommand(), ...transfers, inspectCommand(signal)]) command.addCommand(sub)
   for (const each of [command, ...command.commands]) {
     each.exitOverride().configureOutput({
       outputError: (text, write) => {

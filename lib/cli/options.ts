@@ -3,11 +3,11 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import { COMMITMENT_POLICIES, type CommitmentPolicy } from '../materials/commitment-policy.ts'
 import { cachingOf } from './caching.ts'
 import { UsageError } from './failure.ts'
-import type { KeyFlags } from './keys.ts'
+import type { KeyFlags, ToKeyFlags } from './keys.ts'
 import type { ProgressFlag } from './progress.ts'
 
-/** What `encrypt` and `decrypt` have in common. */
-export interface TransferFlags extends KeyFlags {
+/** What `encrypt`, `decrypt` and `reencrypt` have in common. */
+export interface TransferFlags extends KeyFlags, ToKeyFlags {
   readonly output?: string
   readonly encryptionContext?: readonly string[]
   readonly commitmentPolicy?: CommitmentPolicy
@@ -16,17 +16,21 @@ export interface TransferFlags extends KeyFlags {
   readonly quiet?: boolean
   readonly json?: boolean
   readonly metadataOutput?: string
+  readonly partSize?: number
+  readonly expectedSize?: number
+  readonly frameLength?: number
+  readonly recursive?: boolean
+  readonly include?: readonly string[]
+  readonly exclude?: readonly string[]
+  readonly concurrency?: number
+  readonly report?: string
 }
 
 const RSA_PADDINGS = ['pkcs1', 'oaep-sha1', 'oaep-sha256', 'oaep-sha384', 'oaep-sha512'] as const
 
 /** KEYS. */
 export function addKeyOptions(command: Command): Command {
-  for (const name of ['key', 'kms'] as const) {
-    command.on(`option:${name}`, () => {
-      if (command.getOptionValue('firstKey') === undefined) command.setOptionValue('firstKey', name)
-    })
-  }
+  noteFirst(command, ['key', 'kms'], 'firstKey')
   return command
     .addOption(collected('--key <KEYFILE>', 'a key: JWK, PEM, or raw AES bytes; repeatable, the first generates'))
     .option('--key-namespace <NAMESPACE>', 'namespace of keys that name none (JWK and PEM: "esdk" unless said)')
@@ -50,9 +54,37 @@ export function addKeyOptions(command: Command): Command {
     )
 }
 
-/** What `encrypt` and `decrypt` have in common, besides KEYS and -c. */
+/** TO-KEYS. */
+export function addToKeyOptions(command: Command): Command {
+  noteFirst(command, ['to-key', 'to-kms'], 'firstToKey')
+  return command
+    .addOption(
+      collected('--to-key <KEYFILE>', 'a key to encrypt under, as with --key; repeatable, the first generates'),
+    )
+    .option('--to-key-namespace <NAMESPACE>', 'namespace of those that name none')
+    .option('--to-key-name <NAME>', 'name of those that have none')
+    .addOption(collected('--to-kms <KEY_ARN>', 'a key of AWS KMS to encrypt under; repeatable'))
+}
+
+/** Remembers which of several options was given first: that key generates. */
+function noteFirst(command: Command, names: readonly string[], as: string): void {
+  for (const name of names) {
+    command.on(`option:${name}`, () => {
+      if (command.getOptionValue(as) === undefined) command.setOptionValue(as, name.replace('to-', ''))
+    })
+  }
+}
+
+/** What `encrypt`, `decrypt` and `reencrypt` have in common, besides KEYS and -c. */
 export function addTransferOptions(command: Command): Command {
   return command
+    .option('-r, --recursive', 'all files of the folder or s3://bucket/prefix/ INPUT')
+    .addOption(collected('--include <GLOB>', 'with -r: only these; "*.log" in any folder, "a/**" in that; repeatable'))
+    .addOption(collected('--exclude <GLOB>', 'with -r: not these; repeatable'))
+    .option('--concurrency <N>', 'with -r: so many files at once, 64 at most (default: 4)', wholeNumber)
+    .option('--report <FILE>', 'with -r: a line of JSON a file; what it says is done already is not done again')
+    .option('--part-size <BYTES>', 'of a multipart upload to s3:// (default: 8388608)', wholeNumber)
+    .option('--expected-size <BYTES>', 'about how long INPUT is, where it does not say', wholeNumber)
     .addOption(new Option('--commitment-policy <POLICY>', 'commitment policy').choices(COMMITMENT_POLICIES))
     .option('--max-encrypted-data-keys <N>', 'refuse messages with more encrypted data keys', wholeNumber)
     .addOption(

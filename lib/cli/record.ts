@@ -3,6 +3,7 @@ import { suiteHex } from '../format/algorithm-suite.ts'
 import type { EncryptedDataKey } from '../format/encrypted-data-key.ts'
 import type { MessageHeader } from '../format/message-header.ts'
 import type { FileResult } from '../adapters/transfer.ts'
+import type { Mode } from './location.ts'
 
 /** A header as records hold it. */
 export interface HeaderRecord {
@@ -32,7 +33,7 @@ export interface EncryptedDataKeyRecord {
 
 /** What was done with a file. */
 export interface FileRecord {
-  readonly mode: 'encrypt' | 'decrypt'
+  readonly mode: Mode
   readonly input: string
   readonly output: string
   readonly header: HeaderRecord
@@ -40,6 +41,8 @@ export interface FileRecord {
   readonly bytesOut: number
   readonly frames: number
   readonly durationMs: number
+  /** Of an object that was re-encrypted: the version that is still there, under the old keys. */
+  readonly previousVersionId?: string
 }
 
 /** The record of a file that is done. */

@@ -1,18 +1,20 @@
-/** What `encrypt` and `decrypt` do around the work itself: places, progress, records, and who is to blame. */
-import type { BigIntStats } from 'node:fs'
-import { stat } from 'node:fs/promises'
+/** What `encrypt`, `decrypt` and `reencrypt` do around the work itself: places, progress and records. */
 import { resolve } from 'node:path'
-import { type FileSource, openFileSource } from '../adapters/file-source.ts'
-import { type FileTarget, openFileTarget } from '../adapters/file-target.ts'
+import type { FileSource } from '../adapters/file-source.ts'
+import type { FileTarget } from '../adapters/file-target.ts'
+import { MAX_PART_BYTES, MIN_PART_BYTES } from '../adapters/s3/part-buffers.ts'
+import type { KnownObject } from '../adapters/s3/object-source.ts'
 import type { FileResult } from '../adapters/transfer.ts'
+import { checkInteger } from '../errors.ts'
+import { bodyLength } from '../format/message-size.ts'
 import type { MessageStats } from '../streams/protocol-transform.ts'
-import { FileFailure, OutputClosed, UsageError, codeOf } from './failure.ts'
-import { STANDARD_STREAM, checkedLocation, defaultOutput, displayName } from './location.ts'
+import { FileFailure, OutputClosed, UsageError, asUsage, codeOf } from './failure.ts'
+import { type Mode, STANDARD_STREAM, checkedLocation, defaultOutput, displayName, isObject } from './location.ts'
 import { MetadataFile } from './metadata-file.ts'
 import type { TransferFlags } from './options.ts'
+import { blame, keyFilesOf, named, openSource, openTarget, refuseKeyFiles, statOf } from './places.ts'
 import { type Progress, showsProgress, startProgress } from './progress.ts'
-import { fileRecord } from './record.ts'
-import { standardInput, standardOutput } from './standard-streams.ts'
+import { type FileRecord, fileRecord } from './record.ts'
 
 /** What the work is given besides source and target. */
 export interface WorkOptions {
@@ -20,99 +22,180 @@ export interface WorkOptions {
   readonly onProgress?: (stats: MessageStats) => void
 }
 
-/** One file to be worked on. */
-export interface Transfer {
-  readonly mode: 'encrypt' | 'decrypt'
+/** From one object of Amazon S3 to another one, or to itself. */
+export interface BetweenObjects extends WorkOptions {
   readonly input: string
+  readonly output: string
+  readonly known: KnownObject | undefined
+  readonly partBytes: number | undefined
+  readonly queueSize: number | undefined
+}
+
+/** What there is to do, for one file or for many. */
+export interface Job {
+  readonly mode: Mode
   readonly flags: TransferFlags
   readonly signal: AbortSignal
   /** The work itself, which ends the target. */
   readonly work: (source: FileSource, target: FileTarget, options: WorkOptions) => Promise<FileResult>
+  /** The same between two objects, where there is more to an object than its bytes. */
+  readonly betweenObjects?: (options: BetweenObjects) => Promise<ObjectsResult>
+}
+
+/** What came of it, and which version of an object was there before. */
+export type ObjectsResult = FileResult & Pick<Done, 'ETag'> & { readonly previousVersionId?: string }
+
+/** One file to be worked on. */
+export interface Places {
+  readonly input: string
+  readonly output: string
+  readonly known?: KnownObject | undefined
+  /** How many parts of an object are sent at once. */
+  readonly queueSize?: number | undefined
+}
+
+/** What came of one file. */
+export interface Done {
+  readonly record: FileRecord
+  /** Of an object that was made from another. */
+  readonly ETag?: string | undefined
 }
 
 const NO_PROGRESS: Progress = { stop: () => undefined }
+/** More than a usual header and footer. */
+const AROUND_THE_BODY = 64 * 1024
+const DEFAULT_FRAME_LENGTH = 4096
 
-/** Runs the work for one file, and says what came of it. */
-export async function runTransfer({ mode, input, flags, signal, work }: Transfer): Promise<void> {
+/** Runs the work for one file, and says what came of it; with `-r`, for many. */
+export async function runTransfer(job: Job, input: string): Promise<void> {
+  const { mode, flags } = job
+  if (flags.recursive === true) {
+    const { runFleet } = await import('./run-fleet.ts')
+    await runFleet(job, input)
+    return
+  }
   checkedLocation('INPUT', input)
   const output = checkedLocation('OUTPUT', flags.output ?? defaultOutput(mode, input))
+  checkAlone(flags, output)
   const toStdout = output === STANDARD_STREAM
   const recordToStdout = flags.json === true || flags.metadataOutput === STANDARD_STREAM
   if (toStdout && recordToStdout) {
     throw new UsageError('stdout holds the data: give -o OUTPUT, or --metadata-output FILE for the record')
   }
-  const started = performance.now()
-  const source = await named(displayName('INPUT', input), () => openSource(input))
   let metadata: MetadataFile | undefined
   let progress = NO_PROGRESS
-  let result: FileResult
+  let done: Done
+  try {
+    done = await transferOne(job, { input, output }, async (source) => {
+      metadata = await openMetadata(flags, source, output)
+      if (showsProgress(flags, toStdout)) progress = await startProgress(LABELS[mode], source?.length)
+      return progress.onProgress
+    })
+  } catch (error) {
+    await metadata?.discard()
+    throw error
+  } finally {
+    progress.stop()
+  }
+  const { record } = done
+  if (metadata !== undefined) await named(flags.metadataOutput!, () => metadata!.finish(record))
+  if (recordToStdout) await printLine(JSON.stringify(record))
+}
+
+const LABELS: Readonly<Record<Mode, string>> = {
+  encrypt: 'encrypting',
+  decrypt: 'decrypting',
+  reencrypt: 're-encrypting',
+}
+
+/** Options that say nothing without another one are mistakes: what was meant would not be done. */
+function checkAlone(flags: TransferFlags, output: string): void {
+  const { include, exclude, concurrency, report } = flags
+  const lacking = Object.entries({ include, exclude, concurrency, report }).find(([, value]) => value !== undefined)
+  if (lacking !== undefined) throw new UsageError(`--${lacking[0]} goes with -r`)
+  checkParts(flags, output)
+}
+
+/** @throws UsageError where OUTPUT has no parts. */
+export function checkParts({ partSize, expectedSize }: TransferFlags, output: string): void {
+  if (isObject(output)) {
+    asUsage(() => checkInteger('--part-size', partSize ?? MIN_PART_BYTES, MIN_PART_BYTES, MAX_PART_BYTES))
+    return
+  }
+  if (partSize !== undefined) throw new UsageError('--part-size goes with an OUTPUT of s3://')
+  if (expectedSize !== undefined) throw new UsageError('--expected-size goes with an OUTPUT of s3://')
+}
+
+/**
+ * Does the work for one file.
+ *
+ * @param opened called before the work begins, with the source where there is one; gives who hears of its progress
+ * @throws FileFailure | UsageError | OutputClosed
+ */
+export async function transferOne(
+  job: Job,
+  places: Places,
+  opened: (source: FileSource | undefined) => Promise<WorkOptions['onProgress']>,
+): Promise<Done> {
+  const { mode, flags, signal } = job
+  const { input, output, known, queueSize } = places
+  const { partSize: partBytes } = flags
+  const started = performance.now()
+  const recordOf = (result: FileResult): FileRecord =>
+    fileRecord(result, { mode, input, output, durationMs: Math.round(performance.now() - started) })
+  if (isObject(input) && input === output && mode !== 'reencrypt') {
+    throw new UsageError(`${output}: INPUT and OUTPUT may not be the same object`)
+  }
+  if (job.betweenObjects !== undefined && isObject(input) && isObject(output)) {
+    try {
+      const onProgress = await opened(undefined)
+      const heard = { ...(onProgress !== undefined && { onProgress }) }
+      const { ETag, previousVersionId, ...result } = await job.betweenObjects({
+        ...{ input, output, known, partBytes, queueSize, signal },
+        ...heard,
+      })
+      return { record: { ...recordOf(result), ...(previousVersionId !== undefined && { previousVersionId }) }, ETag }
+    } catch (error) {
+      throw blame(error, input, output)
+    }
+  }
+  const source = await named(displayName('INPUT', input), () => openSource(input, signal, known))
   try {
     await refuseKeyFiles(output, flags)
-    const target = await openTarget(output, source, signal)
+    const expectedBytes = expectedBytesOf(job, source)
+    const inPlace = mode === 'reencrypt'
+    const target = await openTarget(output, source, { signal, inPlace, partBytes, expectedBytes, queueSize })
+    let onProgress: WorkOptions['onProgress']
     try {
-      metadata = await openMetadata(flags, source, output)
-      if (showsProgress(flags, toStdout)) progress = await startProgress(label(mode), source.length)
+      onProgress = await opened(source)
     } catch (error) {
       await target.discard()
       throw error
     }
-    const { onProgress } = progress
-    result = await work(source, target, { signal, ...(onProgress !== undefined && { onProgress }) })
+    const result = await job.work(source, target, { signal, ...(onProgress !== undefined && { onProgress }) })
+    return { record: recordOf(result) }
   } catch (error) {
-    await metadata?.discard()
     throw blame(error, input, output)
   } finally {
-    progress.stop()
     await source.close()
   }
-  const record = fileRecord(result, { mode, input, output, durationMs: Math.round(performance.now() - started) })
-  if (metadata !== undefined) await named(flags.metadataOutput!, () => metadata.finish(record))
-  if (recordToStdout) await printLine(JSON.stringify(record))
 }
 
-function label(mode: Transfer['mode']): string {
-  return mode === 'encrypt' ? 'encrypting' : 'decrypting'
-}
-
-/** Opens INPUT. */
-export async function openSource(input: string): Promise<FileSource> {
-  return input === STANDARD_STREAM ? standardInput() : openFileSource(input)
-}
-
-async function openTarget(output: string, source: FileSource, signal: AbortSignal): Promise<FileTarget> {
-  try {
-    return await (output === STANDARD_STREAM ? standardOutput(source) : openFileTarget(output, source, { signal }))
-  } catch (error) {
-    const name = displayName('OUTPUT', output)
-    if (error instanceof TypeError) throw new UsageError(`${name}: INPUT and OUTPUT may not be the same file`)
-    throw signal.aborted ? error : new FileFailure(name, error)
-  }
-}
-
-/** A key that is overwritten takes everything with it that it ever encrypted. */
-async function refuseKeyFiles(output: string, { key: keys = [] }: TransferFlags): Promise<void> {
-  if (output === STANDARD_STREAM) return
-  const target = await statOf(output)
-  for (const key of keys) {
-    const { dev, ino } = (await statOf(key)) ?? {}
-    if (target?.isFile() === true && dev === target.dev && ino === target.ino) {
-      throw new UsageError(`${output}: OUTPUT may not be a key file`)
-    }
-  }
-}
-
-/** What the file system says of a path, if anything; who opens it says what is wrong. */
-async function statOf(path: string): Promise<BigIntStats | undefined> {
-  return stat(path, { bigint: true }).catch(() => undefined)
+/** About how long OUTPUT will be, where that can be told. */
+function expectedBytesOf({ mode, flags }: Job, { length }: FileSource): number | undefined {
+  const { expectedSize, frameLength = DEFAULT_FRAME_LENGTH } = flags
+  const read = expectedSize ?? length
+  return read === undefined || mode === 'decrypt' ? read : bodyLength(read, frameLength) + AROUND_THE_BODY
 }
 
 async function openMetadata(
-  { metadataOutput: path, key: keys = [] }: TransferFlags,
-  source: FileSource,
+  flags: TransferFlags,
+  source: FileSource | undefined,
   output: string,
 ): Promise<MetadataFile | undefined> {
+  const { metadataOutput: path } = flags
   if (path === undefined || path === STANDARD_STREAM) return undefined
-  const others = [source.stats, ...(await Promise.all([output, ...keys].map(statOf)))]
+  const others = [source?.stats, ...(await Promise.all([output, ...keyFilesOf(flags)].map(statOf)))]
   const metadata = await named(path, () => MetadataFile.open(path))
   const { dev, ino } = await metadata.stats()
   if (resolve(path) === resolve(output) || others.some((other) => other?.dev === dev && other.ino === ino)) {
@@ -120,32 +203,6 @@ async function openMetadata(
     throw new UsageError(`${path}: --metadata-output may not be INPUT, OUTPUT or a key file`)
   }
   return metadata
-}
-
-/** Runs something that is about one file. */
-export async function named<T>(file: string, call: () => Promise<T>): Promise<T> {
-  try {
-    return await call()
-  } catch (error) {
-    throw isExplained(error) ? error : new FileFailure(file, error)
-  }
-}
-
-const WRITING: readonly string[] = ['write', 'writev', 'fsync', 'fchmod', 'rename', 'close']
-
-function isExplained(error: unknown): boolean {
-  return error instanceof UsageError || error instanceof FileFailure || error instanceof OutputClosed
-}
-
-/** Says of a failure of the work which file it is about. */
-function blame(error: unknown, input: string, output: string): unknown {
-  if (isExplained(error)) return error
-  // An option that is unfit for this file: its frames would be too many.
-  if (error instanceof RangeError && codeOf(error) === undefined) return new UsageError(`${input}: ${error.message}`)
-  const writing =
-    error instanceof Error && 'syscall' in error && typeof error.syscall === 'string' && WRITING.includes(error.syscall)
-  if (writing && output === STANDARD_STREAM && codeOf(error) === 'EPIPE') return new OutputClosed()
-  return new FileFailure(writing ? displayName('OUTPUT', output) : displayName('INPUT', input), error)
 }
 
 /** Writes a line to stdout, and waits until it is written. */

@@ -38,10 +38,10 @@ export async function encrypt(plaintext: string | ByteSource, options: EncryptOp
 }
 
 /** The length of what is whole in memory is known; a cache of materials can then be used. */
-function lengthKnown(
+export function lengthKnown(
   plaintext: string | ByteSource,
-  { plaintextLength, plaintextLengthBound }: EncryptOptions,
-): EncryptOptions {
+  { plaintextLength, plaintextLengthBound }: Pick<EncryptOptions, 'plaintextLength' | 'plaintextLengthBound'>,
+): Pick<EncryptOptions, 'plaintextLength'> {
   if (plaintextLength !== undefined || plaintextLengthBound !== undefined) return {}
   if (typeof plaintext === 'string') return { plaintextLength: Buffer.byteLength(plaintext, 'utf8') }
   return ArrayBuffer.isView(plaintext) || plaintext instanceof ArrayBuffer

@@ -131,8 +131,21 @@ describe('exit codes of esdk', () => {
       [['encrypt', 'message', '-o', './key.jwk', ...KEY], /OUTPUT may not be a key file/],
       [decryptTo('--key', 'message'), /key file message: .*no key file/],
       [decryptTo('--key', 'target'), /key file target: expected a JWK/],
-      [['decrypt', 's3://bucket/key', '-o', 'target', ...KEY], /INPUT s3:\/\/bucket\/key: .*files and "-" only/],
-      [['decrypt', 'message', '-o', 's3://bucket/key', ...KEY], /OUTPUT s3:\/\/bucket\/key/],
+      [
+        ['decrypt', 'gs://bucket/key', '-o', 'target', ...KEY],
+        /INPUT gs:\/\/bucket\/key: .*files, "-" and s3:\/\/ only/,
+      ],
+      [['decrypt', 's3://bucket', '-o', 'target', ...KEY], /INPUT s3:\/\/bucket: expected s3:\/\/bucket\/key/],
+      [['decrypt', 'message', '-o', 's3://bucket/prefix/', ...KEY], /OUTPUT s3:.*expected s3:\/\/bucket\/key.*with -r/],
+      [['decrypt', 'message', '-o', 'target', ...KEY, '--part-size', '6000000'], /--part-size goes with/],
+      [['decrypt', 'message', '-o', 'target', ...KEY, '--expected-size', '9'], /--expected-size goes with/],
+      [['encrypt', 'message', '-o', 's3://b/k', ...KEY, '--part-size', '9'], /--part-size.*got 9/],
+      [['encrypt', 's3://b/k', '-o', 's3://b/k', ...KEY], /may not be the same object/],
+      [encryptTo(...KEY, '--concurrency', '2'), /--concurrency goes with -r/],
+      [encryptTo(...KEY, '--include', '*'), /--include goes with -r/],
+      [['reencrypt', 'message', ...KEY], /no key to encrypt under: give --to-key/],
+      [['reencrypt', 'message', '--to-key', 'key.jwk'], /no key: give --key/],
+      [['reencrypt', 'message', ...KEY, '--to-key', 'key.jwk', '-c', 'name'], /-c expected NAME=VALUE, got "name"/],
       [['decrypt', '', '-o', 'target', ...KEY], /INPUT expected a path/],
     ])
     const nothing = await esdk(folder.path, [])

@@ -1,0 +1,90 @@
+/** An object as a source: read from its beginning, or at any position; always the one that was there when it was opened. */
+import { HeadObjectCommand, type S3Client } from '@aws-sdk/client-s3'
+import { TransferError, isEncryptionSdkError } from '../../errors.ts'
+import { readableOf } from '../../streams/sources.ts'
+import type { FileSource } from '../file-source.ts'
+import { wholeOf } from './get-object.ts'
+import { ObjectBody, whatOf } from './object-body.ts'
+import { type S3Options, type Watch, request, statusOf, watchOf } from './s3-request.ts'
+
+/** The name of an object. */
+export interface ObjectName {
+  readonly Bucket: string
+  readonly Key: string
+}
+
+/** What is known of an object before it is read. */
+export interface KnownObject {
+  readonly ETag: string | undefined
+  readonly length: number | undefined
+  readonly VersionId?: string | undefined
+}
+
+/** Which object to open, and what a list said of it, if one did. */
+export interface OpenObjectSource extends S3Options {
+  readonly name: ObjectName
+  readonly known?: KnownObject | undefined
+}
+
+/** What S3 means by an answer that has no words. */
+const REASONS: Readonly<Record<number, string>> = {
+  301: 'the bucket is in another region',
+  403: 'access is denied',
+  404: 'there is no such object',
+}
+
+/**
+ * Opens an object for reading. Nothing of it is asked for before it is read.
+ *
+ * @throws TransferError when S3 fails; `AbortError`.
+ */
+export async function openObjectSource(options: OpenObjectSource): Promise<FileSource> {
+  const { client, name } = options
+  const watch = watchOf(options)
+  const { ETag, VersionId, length } = options.known ?? (await head(client, name, watch))
+  const closing = new AbortController()
+  const params = {
+    ...name,
+    ...(ETag !== undefined && { IfMatch: ETag }),
+    ...(VersionId !== undefined && VersionId !== 'null' && { VersionId }),
+  }
+  const signals = [watch.signal, closing.signal].filter((signal) => signal !== undefined)
+  const open = (of: { readonly start?: number; readonly end?: number }, also?: AbortSignal): Promise<ObjectBody> => {
+    const signal = AbortSignal.any(also === undefined ? signals : [...signals, also])
+    return ObjectBody.open({ client, params, watch: { ...watch, signal }, ...of })
+  }
+  let body: ObjectBody | undefined
+  const bytes = readableOf({
+    next: async () => (body ??= await open({})).next(),
+    close: (error) => body?.close(error),
+  })
+  return {
+    bytes,
+    length,
+    ...(length !== undefined && {
+      ranges: {
+        size: length,
+        read: async (position, count, { signal }) =>
+          wholeOf(await open({ start: position, end: position + count }, signal)),
+      },
+    }),
+    close: () => {
+      closing.abort(new TypeError('the object was closed'))
+      bytes.destroy()
+      return Promise.resolve()
+    },
+  }
+}
+
+async function head(client: S3Client, name: ObjectName, watch: Watch): Promise<KnownObject> {
+  try {
+    const { ETag, VersionId, ContentLength } = await request(whatOf(name), watch, ({ signal }) =>
+      client.send(new HeadObjectCommand(name), { abortSignal: signal }),
+    )
+    return { ETag, VersionId, length: ContentLength }
+  } catch (error) {
+    const cause = isEncryptionSdkError(error) ? error.cause : undefined
+    const reason = REASONS[statusOf(cause) ?? 0]
+    throw reason === undefined ? error : new TransferError(`${whatOf(name)}: ${reason}`, { cause })
+  }
+}

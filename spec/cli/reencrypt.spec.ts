@@ -1,0 +1,166 @@
+import assert from 'node:assert/strict'
+import { createHash, randomBytes } from 'node:crypto'
+import { chmod, readFile, stat, writeFile } from 'node:fs/promises'
+import { setTimeout } from 'node:timers/promises'
+import { HeadObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
+import { RawAesKeyring, decrypt, encrypt } from 'esdk-streams'
+import type { FileRecord } from '#lib/cli/record'
+import { useS3Server } from '../emulators/s3-setup.ts'
+import { AES_JWK, AES_KEY, OTHER_JWK, type Outcome, esdk, outcome, start, temporaryFolder } from './command.ts'
+
+const MIB = 1024 * 1024
+const KEYS = ['--key', 'old.jwk', '--to-key', 'new.jwk'] as const
+const keyring = new RawAesKeyring({ keyNamespace: 'esdk', keyName: 'k', wrappingKey: AES_KEY })
+const other = new RawAesKeyring({ keyNamespace: 'esdk', keyName: 'k', wrappingKey: Buffer.alloc(32, 7) })
+const plaintext = randomBytes(6 * MIB)
+
+const hashOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
+
+describe('esdk reencrypt', () => {
+  const folder = temporaryFolder()
+  let message: Buffer
+
+  before(async () => {
+    message = (await encrypt(plaintext, { keyring, encryptionContext: { a: '1', b: '2' } })).ciphertext
+  })
+
+  beforeEach(async () => {
+    await writeFile(folder.of('old.jwk'), AES_JWK)
+    await writeFile(folder.of('new.jwk'), OTHER_JWK)
+    await writeFile(folder.of('message'), message)
+  })
+
+  async function assertReencrypted(bytes: Buffer, pairs: Readonly<Record<string, string>>): Promise<void> {
+    const { plaintext: back, header } = await decrypt(bytes, { keyring: other })
+    assert.equal(hashOf(back), hashOf(plaintext))
+    const stored = Object.entries(header.encryptionContext).filter(([name]) => !name.startsWith('aws-crypto-'))
+    assert.deepEqual(Object.fromEntries(stored), pairs)
+    await assert.rejects(decrypt(bytes, { keyring }), { code: 'ERR_ESDK_UNWRAP' })
+  }
+
+  describe('of files', () => {
+    const run = (...args: string[]): Promise<Outcome> => esdk(folder.path, ['reencrypt', ...args])
+
+    it('replaces a message in place, keeping its permissions and its pairs, or writes another', async () => {
+      await chmod(folder.of('message'), 0o640)
+      const { code, stderr, stdout } = await run('message', ...KEYS, '-c', 'b=3', '-c', 'c=4', '--json')
+      assert.deepEqual([stderr, code], ['', 0])
+      const record = JSON.parse(stdout.toString()) as FileRecord
+      assert.deepEqual([record.mode, record.input, record.output], ['reencrypt', 'message', 'message'])
+      await assertReencrypted(await readFile(folder.of('message')), { a: '1', b: '3', c: '4' })
+      assert.equal((await stat(folder.of('message'))).mode & 0o777, 0o640)
+      await writeFile(folder.of('message'), message)
+      assert.equal(
+        (await run('message', '-o', 'another', ...KEYS, '--suite', '0x0478', '--frame-length', '999')).code,
+        0,
+      )
+      const { header } = await decrypt(await readFile(folder.of('another')), { keyring: other })
+      assert.deepEqual([header.suite.id, header.frameLength], [0x0478, 999])
+      assert.deepEqual(await readFile(folder.of('message')), message)
+      assert.deepEqual(await folder.names(), ['another', 'message', 'new.jwk', 'old.jwk'])
+    })
+
+    it('goes through pipes, and takes raw keys by the names that are given', async () => {
+      await writeFile(folder.of('raw'), Buffer.alloc(32, 7))
+      const toRaw = ['--to-key', 'raw', '--to-key-namespace', 'esdk', '--to-key-name', 'k']
+      const { code, stdout } = await esdk(folder.path, ['reencrypt', '-', '--key', 'old.jwk', ...toRaw], {
+        input: message,
+      })
+      assert.equal(code, 0)
+      await assertReencrypted(stdout, { a: '1', b: '2' })
+    })
+
+    it('leaves the message as it was where it does not verify, and never writes over a key', async () => {
+      const forged = Buffer.from(message)
+      forged[forged.length - 1]! ^= 1
+      await writeFile(folder.of('message'), forged)
+      const failed = await run('message', ...KEYS)
+      assert.match(failed.stderr, /^esdk: message: [^\n]+ERR_ESDK_AUTHENTICATION[^\n]+\n$/)
+      assert.equal(failed.code, 3)
+      assert.deepEqual(await readFile(folder.of('message')), forged)
+      await writeFile(folder.of('message'), message)
+      assert.equal((await run('message', '--key', 'new.jwk', '--to-key', 'old.jwk')).code, 4)
+      const onKey = await run('message', '-o', 'new.jwk', ...KEYS)
+      assert.match(onKey.stderr, /OUTPUT may not be a key file/)
+      assert.deepEqual(await folder.names(), ['message', 'new.jwk', 'old.jwk'])
+    })
+  })
+
+  describe('of objects', () => {
+    const shared = useS3Server('versitygw', { versioned: true })
+    let keys = 0
+    let key = ''
+    let object = ''
+
+    const environment = (): Record<string, string> => ({ ...shared.server.environment, AWS_MAX_ATTEMPTS: '1' })
+    const run = (...args: string[]): Promise<Outcome> =>
+      esdk(folder.path, ['reencrypt', ...args], { env: environment() })
+
+    beforeEach(async () => {
+      key = `message ${++keys}`
+      object = `s3://${shared.server.bucket}/${key}`
+      const attributes = { ContentType: 'video/mp4', Metadata: { owner: 'spec' } }
+      const params = { Bucket: shared.server.bucket, Key: key, ...attributes, Body: message }
+      await shared.server.direct.send(new PutObjectCommand(params))
+    })
+
+    afterEach(async () => {
+      assert.deepEqual(await shared.server.multipartUploads(), [])
+    })
+
+    it('replaces an object in place with all that belongs to it, and names the version before', async () => {
+      const found = { Bucket: shared.server.bucket, Key: key }
+      const before = await shared.server.direct.send(new HeadObjectCommand(found))
+      const { code, stderr, stdout } = await run(object, ...KEYS, '--json', '--part-size', '5242880')
+      assert.deepEqual([stderr, code], ['', 0])
+      const record = JSON.parse(stdout.toString()) as FileRecord
+      assert.equal(record.previousVersionId, before.VersionId)
+      const after = await shared.server.direct.send(new HeadObjectCommand(found))
+      assert.deepEqual([after.ContentType, after.Metadata?.['owner']], ['video/mp4', 'spec'])
+      await assertReencrypted(await shared.server.objectBytes(key), { a: '1', b: '2' })
+    })
+
+    it('goes from object to object, from file to object and back', async () => {
+      for (const [input, output] of [
+        [object, `${object}.new`],
+        ['message', `${object}.file`],
+        [object, 'back'],
+      ] as const) {
+        const { code, stderr } = await run(input, '-o', output, ...KEYS)
+        assert.deepEqual([stderr, code], ['', 0])
+      }
+      for (const name of ['new', 'file']) {
+        await assertReencrypted(await shared.server.objectBytes(`${key}.${name}`), { a: '1', b: '2' })
+      }
+      await assertReencrypted(await readFile(folder.of('back')), { a: '1', b: '2' })
+      assert.deepEqual(await shared.server.objectBytes(key), message)
+    })
+
+    it('leaves the object as it was when it is interrupted, whenever that is', async () => {
+      let interrupted = 0
+      for (let kill = 0; kill < 10; kill++) {
+        const signal = kill % 2 === 0 ? 'SIGINT' : 'SIGTERM'
+        shared.server.proxy.faults()
+        const child = start(folder.path, ['reencrypt', object, ...KEYS, '--part-size', '5242880'], {
+          env: environment(),
+        })
+        const ended = outcome(child)
+        while (shared.server.proxy.asked.length === 0 && child.exitCode === null) await setTimeout(2)
+        await setTimeout(Math.random() * 120)
+        child.kill(signal)
+        const { code, stderr } = await ended
+        assert.equal(stderr, '')
+        assert.deepEqual(await shared.server.multipartUploads(), [])
+        const isOld = (await shared.server.objectBytes(key)).equals(message)
+        const expected = signal === 'SIGINT' ? 130 : 143
+        assert.equal(code, isOld ? expected : 0)
+        if (isOld) interrupted += 1
+        else
+          await shared.server.direct.send(
+            new PutObjectCommand({ Bucket: shared.server.bucket, Key: key, Body: message }),
+          )
+      }
+      assert.ok(interrupted > 0)
+    })
+  })
+})
