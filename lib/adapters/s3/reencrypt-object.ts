@@ -140,7 +140,7 @@ async function carriedOver(
     client.send(new GetObjectTaggingCommand(asked), { abortSignal: signal }),
   )
   const tags = new URLSearchParams(TagSet.map(({ Key: name = '', Value = '' }): [string, string] => [name, Value]))
-  return { ...carried, Tagging: tags.toString() }
+  return { ...carried, Tagging: tags.toString().replaceAll('+', '%20') }
 }
 
 /** S3 gives text, which need not be a date, and takes a date. */
