@@ -468,21 +468,24 @@ describe('adapters/s3/get-object', function () {
     assert.equal(askedAbout(server, key).length, 2)
   })
 
-  it('closes the connection where there is no message, or no key', async () => {
-    const key = faults.key()
-    await storeBytes(key, PLAIN)
+  it('closes the connection where there is no message, no key, or no such option', async () => {
+    const foreign = faults.key()
+    await storeBytes(foreign, PLAIN)
     const genuine = await stored(PLAIN)
-    for (const [name, code] of [
-      [key, 'ERR_ESDK_MALFORMED'],
-      [genuine, 'ERR_ESDK_UNWRAP'],
-    ] as const) {
-      faults.set(name, () => ({ slow: 'response', bytesPerSecond: 8 * MIB }))
-      assert.equal(codeOf(await failureOf(getObject(options(name, { keyring: NEVER })))), code)
+    const cases = [
+      [foreign, {}, 'ERR_ESDK_MALFORMED'],
+      [genuine, { keyring: NEVER }, 'ERR_ESDK_UNWRAP'],
+      [genuine, { highWaterMark: -1 }, 'ERR_INVALID_ARG_VALUE'],
+    ] as const
+    for (const [key, rest, code] of cases) {
+      faults.set(key, () => ({ slow: 'response', bytesPerSecond: 8 * MIB }))
+      assert.equal(codeOf(await failureOf(getObject(options(key, rest)))), code)
       await setTimeout(200)
-      const asked = askedAbout(server, name)[0]!
+      const asked = askedAbout(server, key).at(-1)!
       const { bytesOut } = asked
       await setTimeout(200)
-      assert.equal(asked.bytesOut, bytesOut)
+      assert.equal(asked.bytesOut, bytesOut, code)
+      assert.ok(bytesOut < PLAIN.length)
     }
   })
 

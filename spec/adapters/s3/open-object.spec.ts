@@ -266,6 +266,7 @@ describe('adapters/s3/open-object', function () {
     const stream = message.createReadStream({ start: 2 * MIB })
     const ended = failureOf(buffer(stream))
     await setTimeout(300)
+    const began = Date.now()
     abort.abort(new Error('enough'))
     assert.equal(codeOf(await aborted), 'ABORT_ERR')
     await message.close()
@@ -273,6 +274,7 @@ describe('adapters/s3/open-object', function () {
       assert.ok(failure instanceof TypeError, failure.stack)
       assert.match(failure.message, /the message was closed/)
     }
+    assert.ok(Date.now() - began < 3000) // and not when all has come, at this speed
     await setTimeout(200)
     const sent = server.proxy.asked.map(({ bytesOut }) => bytesOut)
     await setTimeout(200)
