@@ -7,6 +7,7 @@ import { promisify } from 'node:util'
 import { esdk, temporaryFolder } from './cli/command.ts'
 import { startEc2Metadata } from './emulators/ec2-metadata.ts'
 import { type Emulator, PREPARE_TIMEOUT_MS } from './emulators/emulator.ts'
+import { useS3Server } from './emulators/s3-setup.ts'
 import { preparedOrPending } from './interop/pending.ts'
 import { ACCOUNT, useKmsServer } from './keyrings/kms/setup.ts'
 import { PIN, TOKEN, useToken } from './keyrings/pkcs11/setup.ts'
@@ -15,7 +16,7 @@ const root = resolve(import.meta.dirname, '..')
 const run = promisify(execFile)
 
 /** Examples that need more than AWS KMS have a spec of their own. */
-const WITH_SERVERS: readonly string[] = ['ec2-user-data.ts', 'pkcs11.ts']
+const WITH_SERVERS: readonly string[] = ['ec2-user-data.ts', 'pkcs11.ts', 's3.ts']
 
 describe('examples', () => {
   const kms = useKmsServer()
@@ -63,6 +64,18 @@ describe('examples', () => {
     })
 
     after(() => metadata?.stop())
+  })
+
+  describe('of Amazon S3', () => {
+    const s3 = useS3Server('versitygw')
+
+    it('puts, reads in part, re-encrypts and gets an object', async () => {
+      const output = await example('s3.ts', { ...s3.server.environment, S3_BUCKET: s3.server.bucket })
+      const [sizes, read, decrypted] = output.trim().split(/\n(?=line 050000|decrypted)/)
+      assert.match(sizes!, /^1200000 bytes became an object of 12\d{5}, in parts: 1$/)
+      assert.equal(read, 'line 050000\nline 050001')
+      assert.equal(decrypted, 'decrypted 100000 lines of text/plain')
+    })
   })
 })
 

@@ -243,7 +243,8 @@ export class MessageReader implements AsyncDisposable {
 
 type CacheOptions = Pick<OpenMessageOptions, 'cacheBytes' | 'concurrency'>
 
-function checkedOptions({ cacheBytes, concurrency = DEFAULT_CONCURRENCY }: CacheOptions): {
+/** @throws RangeError when an option is unfit. */
+export function checkedOptions({ cacheBytes, concurrency = DEFAULT_CONCURRENCY }: CacheOptions): {
   cacheBytes: number | undefined
   concurrency: number
 } {

@@ -82,12 +82,13 @@ export function sharedVersitygw(): Promise<Emulator> {
 /**
  * Starts a server on a free port, with buckets of its own; the first time, builds it.
  *
+ * @param parent the folder in which it makes its own; that for temporary files unless said
  * @throws UnavailableError where there is no Go or the program can't be built.
  */
-export async function startVersitygw(): Promise<Emulator> {
+export async function startVersitygw(parent: string = tmpdir()): Promise<Emulator> {
   const program = await installed()
   // Metadata belongs into extended attributes, where it is replaced together with the object. Some filesystems have none.
-  return (await start(program, false)) ?? (await start(program, true)) ?? failed()
+  return (await start(program, parent, false)) ?? (await start(program, parent, true)) ?? failed()
 }
 
 function failed(): never {
@@ -95,8 +96,8 @@ function failed(): never {
 }
 
 /** The server, unless it ended at once. */
-async function start(program: string, sidecar: boolean): Promise<Emulator | undefined> {
-  const folder = await mkdtemp(join(tmpdir(), 'esdk-versitygw-'))
+async function start(program: string, parent: string, sidecar: boolean): Promise<Emulator | undefined> {
+  const folder = await mkdtemp(join(parent, 'esdk-versitygw-'))
   const [objects, versions, metadata] = ['objects', 'versions', 'metadata'].map((name) => join(folder, name))
   for (const path of [objects!, versions!, metadata!]) await mkdir(path)
   const port = await freePort()

@@ -7,9 +7,9 @@ import { abortError } from '../../streams/abort-error.ts'
 import { DecryptStream, type DecryptStreamOptions } from '../../streams/decrypt-stream.ts'
 import { decryptSettings } from '../../streams/options.ts'
 import { readableOf } from '../../streams/sources.ts'
-import { MessageReader } from '../message-reader.ts'
+import { MessageReader, checkedOptions } from '../message-reader.ts'
 import type { OpenMessageOptions, RandomAccessSource } from '../open-message.ts'
-import { ObjectBody, type ObjectDescription, emptyObject, whatOf } from './object-body.ts'
+import { ObjectBody, type ObjectDescription, emptyObject, goneMeanwhile, whatOf } from './object-body.ts'
 import { type S3Options, statusOf, watchOf } from './s3-request.ts'
 
 /** Which object. */
@@ -98,6 +98,7 @@ export async function openObject(options: OpenObjectOptions): Promise<MessageRea
   const { client, params, idleTimeoutMs, ...opening } = options
   checkSourceParams(params)
   decryptSettings(opening)
+  checkedOptions(opening)
   const watch = watchOf(options)
   const closing = new AbortController()
   const signals = (signal: AbortSignal | undefined): AbortSignal =>
@@ -132,7 +133,7 @@ export async function openObject(options: OpenObjectOptions): Promise<MessageRea
     read: async (position, length, { signal }) => {
       if (position + length <= head.length) return head.subarray(position, position + length)
       return read(position, length, signal).catch((error: unknown) => {
-        throw closing.signal.aborted ? closing.signal.reason : error
+        throw closing.signal.aborted ? closing.signal.reason : goneMeanwhile(whatOf(params), error)
       })
     },
     close: () => {

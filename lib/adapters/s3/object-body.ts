@@ -80,7 +80,8 @@ export class ObjectBody implements OpenSource {
 
   /** Asks for the object. @throws TransferError | ChangedError | UnsupportedError | `AbortError` */
   static async open(range: ObjectRange): Promise<ObjectBody> {
-    const answer = await ask(range, range.params, range.start ?? 0)
+    const { start = 0, end } = range
+    const answer = await ask(range, start === 0 && end === undefined ? range.params : ranged(range, start))
     refuseS3EncryptionClient(answer)
     return new ObjectBody(range, answer)
   }
@@ -149,17 +150,12 @@ export class ObjectBody implements OpenSource {
 
   /** Asks for the rest of the same object, and insists on getting that. */
   async #goOn(): Promise<OpenSource> {
-    const { params } = this.#range
     const { ETag, VersionId } = this.description
-    const pinned = { ...params, IfMatch: ETag, ...(VersionId !== undefined && VersionId !== 'null' && { VersionId }) }
-    let answer: GetObjectCommandOutput
-    try {
-      answer = await ask({ ...this.#range, watch: this.#watch }, pinned, this.#position, 1)
-    } catch (error) {
-      const status = isEncryptionSdkError(error) ? statusOf(error.cause) : undefined
-      if (status !== 404 && status !== 416) throw error
-      throw new ChangedError(`${this.#what}: the object was removed or replaced while it was read`, { cause: error })
-    }
+    const rest = ranged(this.#range, this.#position)
+    const pinned = { ...rest, IfMatch: ETag, ...(VersionId !== undefined && VersionId !== 'null' && { VersionId }) }
+    const answer = await ask({ ...this.#range, watch: this.#watch }, pinned, 1).catch((error: unknown) => {
+      throw goneMeanwhile(this.#what, error)
+    })
     const found = contentRange(answer.ContentRange)
     const body = openSource(answer.Body as AsyncIterable<Uint8Array>, NO_STRINGS) // as above
     if (
@@ -175,25 +171,34 @@ export class ObjectBody implements OpenSource {
   }
 }
 
+/** The error to throw where what was there before can't be read. */
+export function goneMeanwhile(what: string, error: unknown): unknown {
+  const status = isEncryptionSdkError(error) ? statusOf(error.cause) : undefined
+  if (status !== 404 && status !== 416) return error
+  return new ChangedError(`${what}: the object was removed or replaced while it was read`, { cause: error })
+}
+
 /** The name of an object in messages. */
 export function whatOf({ Bucket, Key }: Pick<GetObjectCommandInput, 'Bucket' | 'Key'>): string {
   return `s3://${Bucket ?? ''}/${Key ?? ''}`
 }
 
 function ask(
-  { client, watch, end }: ObjectRange,
+  { client, watch }: Omit<ObjectRange, 'params'>,
   params: GetObjectCommandInput,
-  start: number,
   attempts?: number,
 ): Promise<GetObjectCommandOutput> {
-  const last = end === undefined ? '' : String(end - 1)
-  const Range = start === 0 && end === undefined ? {} : { Range: `bytes=${start}-${last}` }
   return request(
     whatOf(params),
     watch,
-    ({ signal }) => client.send(new GetObjectCommand({ ...params, ...Range }), { abortSignal: signal }),
+    ({ signal }) => client.send(new GetObjectCommand(params), { abortSignal: signal }),
     attempts,
   )
+}
+
+/** The parameters that ask for what of a range is left from `start` on. */
+function ranged({ params, end }: ObjectRange, start: number): GetObjectCommandInput {
+  return { ...params, Range: `bytes=${start}-${end === undefined ? '' : String(end - 1)}` }
 }
 
 /** `bytes 0-9/100` */

@@ -59,8 +59,10 @@ const AROUND_THE_BODY = 64 * 1024
  * Encrypts into an object of Amazon S3, in constant memory: a multipart upload, or one request where it is small.
  *
  * The object appears when the whole message is there, or not at all: after any failure (of the source, of the keys, of
- * S3, by an abort) the source is destroyed and the multipart upload removed. (Only a process that is killed can leave one
- * behind: a lifecycle rule for incomplete multipart uploads removes it.)
+ * S3, by an abort) the source is destroyed and the multipart upload removed; where that fails too, the error says which one
+ * is left. (Only a process that is killed, or a lost answer to the beginning of an upload, can leave one behind unsaid: a
+ * lifecycle rule for incomplete multipart uploads removes it.) An abort while S3 puts the parts together is too late when
+ * S3 answers within five seconds: this then succeeds.
  *
  * @example
  * await putObject({ client: new S3Client({}), params: { Bucket: 'backups', Key: 'a.tar' }, body: createReadStream('a.tar'), keyring })

@@ -52,8 +52,8 @@ const AROUND_THE_BODY = 1024 * 1024
  * when the old one has verified to its last byte. In place, it replaces just the object that was read: where another
  * writer was faster, theirs stays.
  *
- * Content type and the other headers, metadata, tags, storage class, server-side encryption and object lock are carried
- * over; access control lists are not.
+ * Content type and the other headers, metadata, tags, storage class, server-side encryption and object lock (but for a
+ * retention that is over) are carried over, tags and locks where the credentials may read them; access control lists are not.
  *
  * @example
  * const { previous } = await reencryptObject({ client, params: { Bucket: 'backups', Key: 'a.tar' }, from: { keyring: old }, to: { keyring: current } })
@@ -140,7 +140,7 @@ async function carriedOver(
     client.send(new GetObjectTaggingCommand(asked), { abortSignal: signal }),
   )
   const tags = new URLSearchParams(TagSet.map(({ Key: name = '', Value = '' }): [string, string] => [name, Value]))
-  return { ...carried, Tagging: tags.toString() }
+  return { ...carried, Tagging: tags.toString().replaceAll('+', '%20') }
 }
 
 /** S3 gives text, which need not be a date, and takes a date. */

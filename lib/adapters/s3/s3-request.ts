@@ -9,7 +9,10 @@ import { abortError } from '../../streams/abort-error.ts'
 export interface S3Options {
   /** The AWS SDK's own client, made and configured by the caller. */
   readonly client: S3Client
-  /** After so many milliseconds without a byte, in or out, a request is given up and tried again; 30,000 unless said. */
+  /**
+   * After so many milliseconds without a byte, in or out, a request is given up and tried again; 30,000 unless said. S3 has
+   * longer to put an object of hundreds of parts together.
+   */
   readonly idleTimeoutMs?: number
   readonly signal?: AbortSignal
 }
