@@ -14,7 +14,8 @@ import {
   type S3ClientConfig,
 } from '@aws-sdk/client-s3'
 import { preparedOrPending } from '../interop/pending.ts'
-import { PREPARE_TIMEOUT_MS, sharedMoto } from './moto.ts'
+import { PREPARE_TIMEOUT_MS } from './emulator.ts'
+import { sharedMoto } from './moto.ts'
 import { S3FaultProxy } from './s3-fault-proxy.ts'
 import { BUILD_TIMEOUT_MS, S3_CREDENTIALS, sharedVersitygw } from './versitygw.ts'
 

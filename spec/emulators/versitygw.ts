@@ -45,7 +45,7 @@ import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { UnavailableError } from '../interop/pending.ts'
-import { type Emulator, freePort } from './moto.ts'
+import { type Emulator, freePort } from './emulator.ts'
 
 const VERSION = 'v1.8.0'
 const PACKAGE = 'github.com/versity/versitygw/cmd/versitygw'
