@@ -16,7 +16,7 @@ const root = resolve(import.meta.dirname, '..')
 const run = promisify(execFile)
 
 /** Examples that need more than AWS KMS have a spec of their own. */
-const WITH_SERVERS: readonly string[] = ['ec2-user-data.ts', 'pkcs11.ts', 's3.ts']
+const WITH_SERVERS: readonly string[] = ['ec2-user-data.ts', 'pkcs11.ts', 's3.ts', 'video-server.ts']
 
 describe('examples', () => {
   const kms = useKmsServer()
