@@ -20,6 +20,18 @@ export class FileFailure extends Error {
   }
 }
 
+/** Some of many files failed, each of which was told already. */
+export class SomeFailed extends Error {
+  override readonly name = 'SomeFailed'
+  readonly exitCode: number
+
+  /** @param codes exit codes of those that failed: the worst of them counts */
+  constructor(message: string, codes: readonly number[]) {
+    super(message)
+    this.exitCode = SEVERITY.find((code) => codes.includes(code)) ?? EXIT.failed
+  }
+}
+
 /** Standard output went away: whoever read it has enough. */
 export class OutputClosed extends Error {
   override readonly name = 'OutputClosed'
@@ -27,6 +39,9 @@ export class OutputClosed extends Error {
 
 /** Exit codes. */
 export const EXIT = { done: 0, failed: 1, usage: 2, notAuthentic: 3, noKey: 4, refused: 5 } as const
+
+/** From the worst on. */
+const SEVERITY: readonly number[] = [EXIT.notAuthentic, EXIT.noKey, EXIT.refused, EXIT.failed, EXIT.usage]
 
 const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
   ERR_ESDK_MALFORMED: EXIT.failed,
@@ -60,7 +75,7 @@ const ADVICE: Readonly<Record<ErrorCode, string>> = {
 const SYSTEM_ADVICE: Readonly<Record<string, string>> = {
   ENOENT: 'check the path',
   ENOTDIR: 'check the path',
-  EISDIR: 'name a file',
+  EISDIR: 'name a file, or give -r',
   EACCES: 'check the permissions',
   EPERM: 'check the permissions',
   EROFS: 'choose another place with -o',
@@ -72,6 +87,7 @@ const SYSTEM_ADVICE: Readonly<Record<string, string>> = {
 /** The exit code for a failure. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof UsageError) return EXIT.usage
+  if (error instanceof SomeFailed) return error.exitCode
   if (error instanceof FileFailure) return exitCodeOf(error.cause)
   return isEncryptionSdkError(error) ? EXIT_CODES[error.code] : EXIT.failed
 }

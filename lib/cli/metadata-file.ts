@@ -29,10 +29,19 @@ export class MetadataFile {
     return this.#handle.stat({ bigint: true })
   }
 
+  /** Appends a record. */
+  async add(record: unknown): Promise<void> {
+    await this.#handle.appendFile(`${JSON.stringify(record)}\n`)
+  }
+
+  async close(): Promise<void> {
+    await this.#handle.close()
+  }
+
   /** Appends a record and closes the file. */
   async finish(record: unknown): Promise<void> {
-    await this.#handle.appendFile(`${JSON.stringify(record)}\n`)
-    await this.#handle.close()
+    await this.add(record)
+    await this.close()
   }
 
   /** Closes the file, and takes it away where it was not there before. Never fails. */

@@ -7,6 +7,7 @@ import {
   type PutObjectCommandInput,
   UploadPartCommand,
 } from '@aws-sdk/client-s3'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { LimitError, TransferError } from '../../errors.ts'
 import { unlessAborted } from '../../materials/shared-request.ts'
 import { abortError } from '../../streams/abort-error.ts'
@@ -19,6 +20,10 @@ import type { Upload, UploadOutput } from './upload.ts'
 /** How long the remains of a failed upload may take to be removed. */
 const CLEAN_UP_MS = 30_000
 const MAX_PARTS = 10_000
+
+/** How often an upload is removed whose parts were on their way, and how long the server has for them before. */
+const MAX_REMOVALS = 4
+const REMOVAL_DELAY_MS = 50
 
 /** For so many parts, S3 may take one more idle timeout to put the object together. */
 const PARTS_PER_TIMEOUT = 100
@@ -35,6 +40,7 @@ export class MultipartUpload {
   /** The kind of checksum that the upload was made with, if it was. */
   #checksum: string | undefined
   #bytes = 0
+  #sent = 0
   #failure: { readonly error: unknown } | undefined
 
   constructor(options: Upload) {
@@ -122,6 +128,7 @@ export class MultipartUpload {
   /** Sends a part in the background. A failure is thrown by who waits for a place or for the end. */
   #send(number: number, body: Buffer): void {
     this.#bytes += body.length
+    this.#sent += 1
     const sending = this.#sendPart(number, body)
       .catch((error: unknown) => {
         this.#failure ??= { error }
@@ -170,20 +177,39 @@ export class MultipartUpload {
 
   /** Removes what S3 has of the upload; gives the error to throw. The caller's signal only sets a shorter time. */
   async #removed(error: unknown): Promise<unknown> {
-    const { client, watch } = this.#options
+    const { watch } = this.#options
     const aborted = watch.signal?.aborted === true
     const idleTimeoutMs = Math.min(watch.idleTimeoutMs, aborted ? GRACE_MS : CLEAN_UP_MS)
     try {
-      await request(this.#what, { idleTimeoutMs }, ({ signal }) =>
-        client.send(new AbortMultipartUploadCommand(this.#same), { abortSignal: signal }),
-      )
+      await this.#remove(idleTimeoutMs)
       return error
-    } catch (cause) {
-      if (statusOf(cause instanceof TransferError ? cause.cause : cause) === 404) return error
+    } catch {
       const left = `and what was uploaded could not be removed: abort the multipart upload ${this.#id} of ${this.#what}`
       if (aborted) return Object.assign(abortError(watch.signal), { message: `The operation was aborted; ${left}` })
       const reason = error instanceof Error ? error.message : String(error)
       return new TransferError(`${reason}; ${left}`, { cause: error })
+    }
+  }
+
+  /**
+   * A part that was on its way may be stored even after the upload was removed, or keep it from being removed: then it is
+   * removed again, until there is none.
+   */
+  async #remove(idleTimeoutMs: number): Promise<void> {
+    const { client } = this.#options
+    const isAtRest = this.#sent === this.#completed.length
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await request(this.#what, { idleTimeoutMs }, ({ signal }) =>
+          client.send(new AbortMultipartUploadCommand(this.#same), { abortSignal: signal }),
+        )
+        if (isAtRest || attempt === MAX_REMOVALS) return
+      } catch (cause) {
+        const status = statusOf(cause instanceof TransferError ? cause.cause : cause)
+        if (status === 404) return
+        if (status === undefined || status === 403 || attempt === MAX_REMOVALS) throw cause
+      }
+      await sleep(REMOVAL_DELAY_MS * attempt)
     }
   }
 }
