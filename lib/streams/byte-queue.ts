@@ -43,6 +43,16 @@ export class ByteQueue {
     this.#want = want
   }
 
+  /** A queue of these bytes and no more. */
+  static of(bytes: Uint8Array): ByteQueue {
+    const queue = new ByteQueue(() => undefined)
+    queue.#block = Buffer.from(bytes)
+    queue.#end = bytes.length
+    queue.#received = bytes.length
+    queue.#ended = true
+    return queue
+  }
+
   /** Bytes that are there to be taken. */
   get length(): number {
     return this.#owned + (this.#loan === undefined ? 0 : this.#loan.bytes.length - this.#loan.start)

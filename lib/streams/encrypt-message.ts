@@ -80,7 +80,7 @@ async function encryptionMaterials(
   settings: EncryptSettings,
   { signal }: Session,
 ): Promise<ReturnType<typeof checkEncryptionMaterials>> {
-  signal.throwIfAborted()
+  signal?.throwIfAborted()
   const { commitmentPolicy, algorithmSuite, limits } = settings
   if (algorithmSuite !== undefined) checkPolicyOnEncrypt(commitmentPolicy, algorithmSuite)
   const maxPlaintextLength = settings.plaintextLength ?? settings.plaintextLengthBound
@@ -93,7 +93,7 @@ async function encryptionMaterials(
         ...(algorithmSuite !== undefined && { algorithmSuite }),
         ...(maxPlaintextLength !== undefined && { maxPlaintextLength }),
       },
-      { signal },
+      signal === undefined ? {} : { signal },
     ),
     signal,
   )

@@ -13,7 +13,8 @@ export interface MessageStats {
 
 /** What a protocol tells, and is told, besides its bytes. */
 export interface Session {
-  readonly signal: AbortSignal
+  /** Aborted when the result is no longer wanted; undefined where nothing can abort. */
+  readonly signal: AbortSignal | undefined
   readonly stats: MessageStats
   /** To be called once, when the header is authenticated (or, of a new message, made). */
   readonly onHeader: (header: MessageHeader) => void
