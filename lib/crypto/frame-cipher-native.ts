@@ -6,6 +6,7 @@ import {
   type FrameCipher,
   type FrameCipherParameters,
   SequenceCounter,
+  countFrames,
   frameNotAuthentic,
   frameOutOfOrder,
 } from './frame-cipher.ts'
@@ -30,29 +31,44 @@ export class NativeFrameCipher implements FrameCipher {
     this.#once = new NodeFrameCipher(parameters, counter)
   }
 
-  sealRegular(plaintext: Buffer): readonly Buffer[] {
+  sealRegular(...parts: readonly Buffer[]): readonly Buffer[] {
     return this.#guard(() => {
       const { frameLength } = this.#parameters
-      const { count, first } = this.#claim(plaintext, frameLength)
+      const { count, first } = this.#claim(parts, frameLength)
       if (count === 0) return []
-      const frames = Buffer.allocUnsafeSlow(count * (frameLength + REGULAR_FRAME.overhead))
-      this.#addon.seal(this.#openHandle(), plaintext, first, frames)
+      const size = frameLength + REGULAR_FRAME.overhead
+      const frames = Buffer.allocUnsafeSlow(count * size)
+      let done = 0
+      for (const part of parts) {
+        const more = part.length / frameLength
+        const room = frames.subarray(done * size, (done + more) * size)
+        if (more > 0) this.#addon.seal(this.#openHandle(), part, first + done, room)
+        done += more
+      }
       return [frames]
     })
   }
 
-  openRegular(frames: Buffer): Buffer {
+  openRegular(...parts: readonly Buffer[]): Buffer {
     return this.#guard(() => {
       const { frameLength } = this.#parameters
       const size = frameLength + REGULAR_FRAME.overhead
-      const { count, first } = this.#claim(frames, size)
+      const { count, first } = this.#claim(parts, size)
       const plaintext = Buffer.allocUnsafeSlow(count * frameLength)
-      if (count === 0) return plaintext
-      const good = this.#addon.open(this.#openHandle(), frames, first, plaintext)
-      if (good === count) return plaintext
-      const expected = first + good
-      const stored = frames.readUInt32BE(good * size)
-      throw stored === expected ? frameNotAuthentic(expected) : frameOutOfOrder(expected, stored)
+      let done = 0
+      for (const part of parts) {
+        const more = part.length / size
+        const room = plaintext.subarray(done * frameLength, (done + more) * frameLength)
+        const good = more === 0 ? 0 : this.#addon.open(this.#openHandle(), part, first + done, room)
+        if (good !== more) {
+          plaintext.fill(0)
+          const expected = first + done + good
+          const stored = part.readUInt32BE(good * size)
+          throw stored === expected ? frameNotAuthentic(expected) : frameOutOfOrder(expected, stored)
+        }
+        done += more
+      }
+      return plaintext
     })
   }
 
@@ -74,9 +90,8 @@ export class NativeFrameCipher implements FrameCipher {
     this.#handle = undefined
   }
 
-  #claim(batch: Buffer, unit: number): { count: number; first: number } {
-    const count = batch.length / unit
-    if (!Number.isInteger(count)) throw new TypeError('not a whole number of frames')
+  #claim(parts: readonly Buffer[], unit: number): { count: number; first: number } {
+    const count = countFrames(parts, unit)
     return { count, first: this.#counter.regular(count) }
   }
 

@@ -19,12 +19,12 @@ export interface FrameCipherParameters {
  * and is dead after any error and after the last frame.
  */
 export interface FrameCipher {
-  /** Seals a whole number of regular frames: `plaintext` is a multiple of the frame length. Their bytes, in large pieces. */
-  sealRegular(plaintext: Buffer): readonly Buffer[]
+  /** Seals regular frames: each part is a multiple of the frame length. The frames' bytes, in large pieces. */
+  sealRegular(...parts: readonly Buffer[]): readonly Buffer[]
   /** Seals the final frame, of at most the frame length. */
   sealFinal(plaintext: Buffer): Buffer
-  /** Opens a whole number of regular frames. All of them are verified before any of their plaintext is returned. */
-  openRegular(frames: Buffer): Buffer
+  /** Opens regular frames, a whole number of them in each part. All are verified before any plaintext is returned. */
+  openRegular(...parts: readonly Buffer[]): Buffer
   /** Opens the final frame. */
   openFinal(start: FinalFrameStart, ciphertext: Buffer, tag: Buffer): Buffer
   /** Opens non-framed content. */
@@ -77,6 +77,16 @@ export class SequenceCounter {
   #checkAlive(): void {
     if (this.#over) throw new TypeError('this frame cipher has ended')
   }
+}
+
+/** How many frames of `size` bytes the parts hold, each a whole number of them. */
+export function countFrames(parts: readonly Buffer[], size: number): number {
+  let count = 0
+  for (const part of parts) {
+    if (part.length % size !== 0) throw new TypeError('not a whole number of frames')
+    count += part.length / size
+  }
+  return count
 }
 
 function tooManyFrames(): LimitError {

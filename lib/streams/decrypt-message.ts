@@ -61,17 +61,17 @@ async function* framedBody(
   let held: Buffer = NOTHING
   for (;;) {
     if (input.length < 4) await input.need(4)
-    if (input.peek(4).readUInt32BE(0) === FINAL_FRAME_MARK) break
+    if (input.uint32At(0) === FINAL_FRAME_MARK) break
     if (input.length < size) await input.need(size)
     const count = countRegularFrames(input, size)
-    const frames = input.take(count * size)
-    const plaintext = cipher.openRegular(frames)
+    const frames = input.takeWhole(count, size)
+    const plaintext = cipher.openRegular(...frames)
     stats.frames += count
     if (verifier === undefined) {
       yield plaintext
       continue
     }
-    verifier.update(frames)
+    for (const part of frames) verifier.update(part)
     if (held.length > 0) yield held
     held = plaintext.subarray(-frameLength)
     if (count > 1) yield plaintext.subarray(0, -frameLength)
@@ -90,9 +90,8 @@ async function* framedBody(
 /** How many whole regular frames lie at the front of the input, within one batch. The first is known to be one. */
 function countRegularFrames(input: ByteQueue, size: number): number {
   const most = Math.max(1, Math.floor(Math.min(input.length, BATCH_BYTES) / size))
-  const bytes = input.peek(most * size)
   let count = 1
-  while (count < most && bytes.readUInt32BE(count * size) !== FINAL_FRAME_MARK) count++
+  while (count < most && input.uint32At(count * size) !== FINAL_FRAME_MARK) count++
   return count
 }
 

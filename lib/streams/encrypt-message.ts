@@ -38,7 +38,7 @@ export async function* encryptMessage(
     while (await input.atLeast(frameLength + 1)) {
       const available = Math.min(input.length - 1, Math.max(frameLength, BATCH_BYTES))
       const count = Math.floor(available / frameLength)
-      const frames = cipher.sealRegular(input.take(count * frameLength))
+      const frames = cipher.sealRegular(...input.takeWhole(count, frameLength))
       session.stats.frames += count
       for (const piece of frames) {
         signer?.update(piece)
@@ -80,7 +80,7 @@ async function encryptionMaterials(
   settings: EncryptSettings,
   { signal }: Session,
 ): Promise<ReturnType<typeof checkEncryptionMaterials>> {
-  signal.throwIfAborted()
+  signal?.throwIfAborted()
   const { commitmentPolicy, algorithmSuite, limits } = settings
   if (algorithmSuite !== undefined) checkPolicyOnEncrypt(commitmentPolicy, algorithmSuite)
   const maxPlaintextLength = settings.plaintextLength ?? settings.plaintextLengthBound
@@ -93,7 +93,7 @@ async function encryptionMaterials(
         ...(algorithmSuite !== undefined && { algorithmSuite }),
         ...(maxPlaintextLength !== undefined && { maxPlaintextLength }),
       },
-      { signal },
+      signal === undefined ? {} : { signal },
     ),
     signal,
   )

@@ -4,7 +4,7 @@ import { abortError } from './abort-error.ts'
 import { NO_STRINGS, decryptProtocol } from './decrypt-stream.ts'
 import { encryptMessage } from './encrypt-message.ts'
 import { type DecryptOptions, type EncryptOptions, decryptSettings, encryptSettings } from './options.ts'
-import type { DriverOptions, MessageStats, Protocol } from './protocol-transform.ts'
+import type { DriverOptions, MessageStats, Protocol, Session } from './protocol-transform.ts'
 import { type ByteSource, type OpenSource, openSource, queueOf } from './sources.ts'
 import { Turns } from './turns.ts'
 
@@ -69,12 +69,13 @@ async function collect(
   source: OpenSource,
   { signal, onProgress }: Pick<DriverOptions, 'signal' | 'onProgress'>,
 ): Promise<{ bytes: Buffer; header: MessageHeader }> {
-  const controller = new AbortController()
+  // Nobody else can abort, and a signal costs as much as sealing a short message.
+  const controller = signal === undefined ? undefined : new AbortController()
   const stats: MessageStats = { bytesIn: 0, bytesOut: 0, frames: 0 }
   const input = queueOf(source)
   const abort = (): void => {
     const error = abortError(signal)
-    controller.abort(error)
+    controller?.abort(error)
     input.fail(error)
   }
   let header: MessageHeader | undefined
@@ -84,7 +85,11 @@ async function collect(
   try {
     if (signal?.aborted === true) abort()
     signal?.addEventListener('abort', abort)
-    const session = { signal: controller.signal, stats, onHeader: (made: MessageHeader) => void (header = made) }
+    const session: Session = {
+      signal: controller?.signal,
+      stats,
+      onHeader: (made: MessageHeader) => void (header = made),
+    }
     for await (const chunk of protocol(input, session)) {
       parts.push(chunk)
       stats.bytesIn = input.received

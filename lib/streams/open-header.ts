@@ -116,7 +116,7 @@ async function decryptionMaterials(
   { signal }: Session,
   disproved: readonly UnconfirmedUnwrap[],
 ): Promise<CompleteMaterials> {
-  signal.throwIfAborted()
+  signal?.throwIfAborted()
   const materials: DecryptionMaterials = await unlessAborted(
     materialsManager.decryptMaterials(
       {
@@ -127,7 +127,7 @@ async function decryptionMaterials(
         reproducedEncryptionContext,
         disproved,
       },
-      { signal },
+      signal === undefined ? {} : { signal },
     ),
     signal,
   )

@@ -13,7 +13,8 @@ export interface MessageStats {
 
 /** What a protocol tells, and is told, besides its bytes. */
 export interface Session {
-  readonly signal: AbortSignal
+  /** Aborted when the result is no longer wanted; undefined where nothing can abort. */
+  readonly signal: AbortSignal | undefined
   readonly stats: MessageStats
   /** To be called once, when the header is authenticated (or, of a new message, made). */
   readonly onHeader: (header: MessageHeader) => void
@@ -41,6 +42,15 @@ export interface DriverOptions extends StreamOptions {
 
 const HIGH_WATER_MARK = 64 * 1024
 const PROGRESS_INTERVAL_MS = 100
+
+/** A chunk that its writer waits to have back. */
+interface Written {
+  readonly chunk: Buffer
+  /** So much of it has been lent; whether the last of that is lent still. */
+  offset: number
+  lent: boolean
+  readonly callback: TransformCallback
+}
 
 type AnyListener = Parameters<EventEmitter['on']>[1]
 
@@ -80,7 +90,7 @@ export abstract class ProtocolTransform extends Transform {
   })
   #started = false
   #lastProgress = 0
-  #written: { readonly chunk: Buffer; offset: number; readonly callback: TransformCallback } | undefined
+  #written: Written | undefined
   #flushed: TransformCallback | undefined
   #reader: { readonly resolve: () => void; readonly reject: (error: Error) => void } | undefined
 
@@ -110,7 +120,7 @@ export abstract class ProtocolTransform extends Transform {
       return
     }
     this.stats.bytesIn += chunk.length
-    this.#written = { chunk, offset: 0, callback }
+    this.#written = { chunk, offset: 0, lent: false, callback }
     this.#start()
     this.#feed()
   }
@@ -140,16 +150,25 @@ export abstract class ProtocolTransform extends Transform {
     callback(error)
   }
 
-  /** Copies what was written into the queue, as much as the protocol wants, and acknowledges it when all is copied. */
+  /**
+   * Lends what was written to the queue, as much at a time as the protocol works on, and acknowledges it when the protocol
+   * is through with it or the queue has copied what is left.
+   */
   #feed(): void {
-    while (this.#written !== undefined && this.#queue.wanting) {
-      const { chunk, offset, callback } = this.#written
-      const end = Math.min(offset + SLICE_BYTES, chunk.length)
-      this.#written.offset = end
-      if (end === chunk.length) this.#written = undefined
-      this.#queue.push(chunk.subarray(offset, end))
-      if (end === chunk.length) callback()
-    }
+    const written = this.#written
+    if (written === undefined || written.lent || !this.#queue.wanting) return
+    const { chunk, offset, callback } = written
+    written.offset = Math.min(offset + SLICE_BYTES, chunk.length)
+    written.lent = true
+    this.#queue.lend(chunk.subarray(offset, written.offset), () => {
+      written.lent = false
+      if (written.offset < chunk.length) {
+        this.#feed()
+      } else if (this.#written === written) {
+        this.#written = undefined
+        callback()
+      }
+    })
   }
 
   #start(): void {

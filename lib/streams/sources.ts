@@ -1,6 +1,6 @@
 /** Sources of bytes: everything that a caller may hand over where a message or a plaintext is expected. */
 import { Readable } from 'node:stream'
-import { type ByteQueue, pulledQueue } from './byte-queue.ts'
+import { ByteQueue, SLICE_BYTES, pulledQueue } from './byte-queue.ts'
 
 /** Bytes in memory, or any iterable or stream of them (Node's and the web's streams are async iterables). */
 export type ByteSource =
@@ -13,15 +13,18 @@ export interface ReadableStreamLike {
 
 /** A source under way. */
 export interface OpenSource {
+  /** All of it, where it is whole in memory. */
+  readonly whole?: Uint8Array
   /** The next bytes, or `undefined` after the last. */
   next(): Promise<Uint8Array | undefined>
   /** Lets go of the source; `error` is why, where it was not read to its end. */
   close(error?: Error): void
 }
 
-/** A pull queue over a source. */
+/** A queue over a source: of little that is in memory a filled one, else one that pulls. */
 export function queueOf(source: OpenSource): ByteQueue {
-  return pulledQueue(() => source.next())
+  const { whole } = source
+  return whole !== undefined && whole.length <= SLICE_BYTES ? ByteQueue.of(whole) : pulledQueue(() => source.next())
 }
 
 /** A Node stream of a source; destroying it lets go of the source. */
@@ -48,11 +51,13 @@ export function readableOf(source: OpenSource): Readable {
  */
 export function openSource(source: ByteSource | string, refuseStrings?: string): OpenSource {
   if (typeof source === 'string' || isBytes(source)) {
-    let whole: Uint8Array | undefined = toBytes(source, refuseStrings)
+    const whole = toBytes(source, refuseStrings)
+    let left: Uint8Array | undefined = whole
     return {
+      whole,
       next: () => {
-        const bytes = whole
-        whole = undefined
+        const bytes = left
+        left = undefined
         return Promise.resolve(bytes)
       },
       close: () => undefined,

@@ -25,6 +25,10 @@ function regular(number: number, changes: Partial<FrameRecipe> = {}): Buffer {
   return frame({ content: Buffer.alloc(F, number), kind: 'regular', number, ...changes })
 }
 
+function framesOfNumbers(...numbers: readonly number[]): Buffer {
+  return Buffer.concat(numbers.map((number) => regular(number)))
+}
+
 function openFinal(opener: FrameCipher, bytesOfFrame: Buffer): Buffer {
   const { value, length } = readFrom(readFinalFrameStart(F), bytesOfFrame)
   const end = length + value.contentLength
@@ -241,6 +245,32 @@ export function behavesAsFrameCipher(make: MakeFrameCipher): void {
       const wrong = frame({ content, kind: 'final', number: 1, aad: bodyAad(messageId, 'regular', 1, F) })
       assert.throws(() => openFinal(cipher(), wrong), AuthenticationError)
     })
+  })
+
+  it('takes a batch in parts, each of whole frames', () => {
+    const frames = framesOfNumbers(1, 2, 3, 4)
+    const parts = [frames.subarray(0, SIZE), Buffer.alloc(0), frames.subarray(SIZE)]
+    const plaintext = cipher().openRegular(...parts)
+    assert.equal(plaintext.toString('hex'), cipher().openRegular(frames).toString('hex'))
+    const sealed = cipher().sealRegular(plaintext.subarray(0, 3 * F), plaintext.subarray(3 * F))
+    assert.equal(Buffer.concat(sealed).toString('hex'), frames.toString('hex'))
+    const single = cipher().openRegular(Buffer.alloc(0), frames.subarray(0, SIZE))
+    assert.equal(single.toString('hex'), plaintext.subarray(0, F).toString('hex'))
+    assert.throws(() => cipher().openRegular(frames.subarray(0, SIZE - 1), frames.subarray(SIZE - 1)), TypeError)
+    assert.throws(() => cipher().sealRegular(Buffer.alloc(F - 1), Buffer.alloc(F + 1)), TypeError)
+    const moved = [frames.subarray(0, SIZE), frames.subarray(2 * SIZE)]
+    assert.throws(() => cipher().openRegular(...moved), /frame 2 was expected and frame 3 was found/)
+  })
+
+  it('clears what it opened of an earlier part when a later one is not authentic', () => {
+    const changed = framesOfNumbers(1, 2, 3)
+    changed[3 * SIZE - 1]! ^= 1
+    const outputs = buffersAllocated(() => {
+      const parts = [changed.subarray(0, SIZE), changed.subarray(SIZE)]
+      assert.throws(() => cipher().openRegular(...parts), AuthenticationError)
+    }).filter(({ length }) => length === 3 * F)
+    assert.equal(outputs.length, 1)
+    assert.equal(outputs[0]!.toString('hex'), Buffer.alloc(3 * F).toString('hex'))
   })
 
   it('gives nothing for no frames, and goes on', () => {

@@ -39,6 +39,89 @@ describe('ByteQueue', () => {
     assert.equal(queue.take(3).toString(), 'abc')
   })
 
+  it('gives back what was lent, however it was cut and taken, and looks at no chunk that its writer has again', async () => {
+    const pieces = fc.array(fc.tuple(fc.uint8Array({ maxLength: 300 }), fc.boolean()), { maxLength: 30 })
+    await fc.assert(
+      fc.asyncProperty(pieces, fc.array(fc.nat(600), { minLength: 1, maxLength: 20 }), async (chunks, takes) => {
+        const whole = Buffer.concat(chunks.map(([chunk]) => chunk))
+        const left = chunks.map(([chunk, lent]) => ({ chunk: Buffer.from(chunk), lent }))
+        let out = 0
+        const feed = (): void => {
+          while (queue.wanting && out === 0) {
+            const next = left.shift()
+            if (next === undefined) {
+              queue.end()
+            } else if (next.lent) {
+              out += 1
+              queue.lend(next.chunk, () => {
+                out -= 1
+                next.chunk.fill(0xee)
+                feed()
+              })
+            } else {
+              queue.push(next.chunk)
+              next.chunk.fill(0xee)
+            }
+          }
+        }
+        const queue: ByteQueue = new ByteQueue(feed)
+        const taken: Buffer[] = []
+        for (let turn = 0; await queue.atLeast(takes[turn % takes.length]! + 1); turn++) {
+          const count = takes[turn % takes.length]! + 1
+          assert.ok(queue.length >= count)
+          const start = Buffer.from(queue.peek(Math.min(count, 4)))
+          if (count >= 4) assert.equal(queue.uint32At(0), start.readUInt32BE(0))
+          const units = Math.floor(queue.length / count)
+          const parts = turn % 2 === 0 ? [queue.take(count)] : queue.takeWhole(units, count)
+          for (const part of parts) assert.equal(part.length % count, 0)
+          taken.push(Buffer.concat(parts))
+        }
+        taken.push(Buffer.from(queue.take(queue.length)))
+        assert.equal(out, 0)
+        assert.equal(Buffer.concat(taken).toString('hex'), whole.toString('hex'))
+      }),
+    )
+  })
+
+  it('hands out a lent chunk itself, but for the unit that began before it', async () => {
+    const queue = quietQueue()
+    queue.push(Buffer.from('abc'))
+    const waiting = queue.atLeast(4)
+    const chunk = Buffer.from('defghijk')
+    let released = 0
+    queue.lend(chunk, () => released++)
+    await waiting
+    assert.equal(queue.uint32At(3), Buffer.from('defg').readUInt32BE(0))
+    const [first, rest] = queue.takeWhole(2, 4)
+    assert.equal(first!.toString(), 'abcd')
+    assert.equal(rest!.toString(), 'efgh')
+    assert.equal(rest!.buffer, chunk.buffer)
+    assert.equal(released, 0)
+    const more = queue.atLeast(4)
+    assert.equal(released, 1)
+    chunk.fill(0)
+    queue.push(Buffer.from('l'))
+    await more
+    assert.equal(queue.take(4).toString(), 'ijkl')
+  })
+
+  it('gives back at once what is too little for who waits, or for nobody', async () => {
+    const queue = quietQueue()
+    let released = 0
+    queue.lend(Buffer.from('a'), () => released++)
+    assert.equal(released, 1)
+    const waiting = queue.atLeast(3)
+    queue.lend(Buffer.from('b'), () => released++)
+    assert.equal(released, 2)
+    queue.lend(Buffer.from('c'), () => released++)
+    assert.equal(await waiting, true)
+    assert.equal(released, 2)
+    queue.fail(new Error('gone'))
+    assert.equal(queue.length, 0)
+    queue.lend(Buffer.from('d'), () => released++)
+    assert.equal(released, 2)
+  })
+
   it('asks for more only when there is less than is wanted', async () => {
     let asked = 0
     const queue = new ByteQueue(() => asked++)
