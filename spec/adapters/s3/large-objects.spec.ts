@@ -32,7 +32,7 @@ const peak = () => process.resourceUsage().maxRSS * 1024
 /** The same bytes without this library: parts of 8 MiB, four at once, and a plain GetObject. */
 const PLAIN_LOOP = `
 const plainPut = async (path, Key) => {
-  const { UploadId } = await client.send(new CreateMultipartUploadCommand({ Bucket, Key }))
+  const { UploadId } = await client.send(new CreateMultipartUploadCommand({ Bucket, Key, ChecksumAlgorithm: 'CRC32' }))
   const [Parts, sending] = [[], new Set()]
   for await (const Body of createReadStream(path, { highWaterMark: 8 * 1024 * 1024 })) {
     const PartNumber = Parts.push(undefined)
