@@ -1,20 +1,20 @@
 /** `esdk encrypt`. */
 import { Command } from 'commander'
-import { UsageError, asUsage } from './failure.ts'
+import { asUsage } from './failure.ts'
 import {
+  type MessageFlags,
   type TransferFlags,
   addKeyOptions,
+  addMessageOptions,
   addTransferOptions,
   collected,
-  pairsOf,
+  messageOptions,
+  pairsAlone,
   sharedOptions,
-  wholeNumber,
 } from './options.ts'
 import type { Job } from './run-transfer.ts'
 
-interface EncryptFlags extends TransferFlags {
-  readonly suite?: string
-  readonly randomAccess?: boolean
+interface EncryptFlags extends TransferFlags, MessageFlags {
   readonly requiredEncryptionContextKeys?: readonly string[]
 }
 
@@ -44,10 +44,7 @@ export function encryptCommand(signal: AbortSignal): Command {
         'authenticate this pair of -c without storing it; repeatable',
       ),
     )
-    .option('--frame-length <N>', 'bytes of plaintext in a frame (default: 4096)', wholeNumber)
-    .option('--suite <ID>', 'algorithm suite, by id (0x0578) or name')
-    .option('--random-access', 'an unsigned suite, so that ranges can be read on their own')
-  return addTransferOptions(command)
+  return addTransferOptions(addMessageOptions(command))
     .addHelpText('after', EXAMPLES)
     .action(async (input: string, flags: EncryptFlags) => {
       await run(input, flags, signal)
@@ -55,8 +52,7 @@ export function encryptCommand(signal: AbortSignal): Command {
 }
 
 async function run(input: string, flags: EncryptFlags, signal: AbortSignal): Promise<void> {
-  const { pairs, names } = pairsOf(flags.encryptionContext)
-  if (names[0] !== undefined) throw new UsageError(`-c expected NAME=VALUE, got ${JSON.stringify(names[0])}`)
+  const encryptionContext = pairsAlone(flags.encryptionContext)
   // Loaded here, so that help and mistakes are quick.
   const [{ runTransfer }, { encryptTransfer }, { keySourceOf }, { encryptSettings }] = await Promise.all([
     import('./run-transfer.ts'),
@@ -64,15 +60,13 @@ async function run(input: string, flags: EncryptFlags, signal: AbortSignal): Pro
     import('./keys.ts'),
     import('../streams/options.ts'),
   ])
-  const { frameLength, suite, randomAccess, requiredEncryptionContextKeys } = flags
+  const { requiredEncryptionContextKeys } = flags
   const options = {
     ...sharedOptions(flags),
     ...(await keySourceOf(flags, 'encrypt', signal)),
-    encryptionContext: pairs,
+    encryptionContext,
     ...(requiredEncryptionContextKeys !== undefined && { requiredEncryptionContextKeys }),
-    ...(frameLength !== undefined && { frameLength }),
-    ...(suite !== undefined && { algorithmSuite: suiteOf(suite) }),
-    ...(randomAccess !== undefined && { randomAccess }),
+    ...messageOptions(flags),
   }
   asUsage(() => encryptSettings(options))
   const job: Job = {
@@ -82,9 +76,4 @@ async function run(input: string, flags: EncryptFlags, signal: AbortSignal): Pro
     work: (source, target, work) => encryptTransfer(source, target, { ...options, ...work }),
   }
   await runTransfer(job, input)
-}
-
-/** `0x0578`, `0578` or a name. */
-export function suiteOf(text: string): number | string {
-  return /^(?:0x)?[0-9a-f]{1,4}$/i.test(text) ? Number.parseInt(text, 16) : text
 }

@@ -4,6 +4,7 @@ import { MultiKeyring } from '../keyrings/multi-keyring.ts'
 import type { KeySource } from '../materials/key-source.ts'
 import type { Keyring } from '../materials/keyring.ts'
 import { unlessAborted } from '../materials/shared-request.ts'
+import { loadOverAwsSdk } from './aws-sdk.ts'
 import { type CachingFlag, cachingSource } from './caching.ts'
 import { FileFailure, UsageError, asUsage } from './failure.ts'
 import { type KeyNaming, keyringOfFile } from './key-file.ts'
@@ -104,9 +105,7 @@ function checkCombination(flags: KeyFlags & ToKeyFlags, use: KeyUse): void {
 async function kmsKeyrings(flags: KeyFlags): Promise<readonly Keyring[]> {
   const { kms, discovery = false, firstKey } = flags
   if (kms === undefined && !discovery) return []
-  // Which Node the command runs on is not its reader's choice, and stderr is for what went wrong.
-  process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true'
-  const { keyringOfKmsKeys, discoveryKeyring } = await import('./kms-keys.ts')
+  const { keyringOfKmsKeys, discoveryKeyring } = await loadOverAwsSdk(() => import('./kms-keys.ts'))
   return asUsage(() => [
     ...(kms === undefined ? [] : [keyringOfKmsKeys(flags, firstKey === 'kms')]),
     ...(discovery ? [discoveryKeyring(flags)] : []),

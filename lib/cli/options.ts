@@ -95,6 +95,39 @@ export function addTransferOptions(command: Command): Command {
     .option('--metadata-output <FILE>', 'append the record to FILE, as a line of JSON')
 }
 
+/** What a message that is written may be like. */
+export interface MessageFlags {
+  readonly frameLength?: number
+  readonly suite?: string
+  readonly randomAccess?: boolean
+}
+
+/** What a message that is written may be like: for `encrypt` and `reencrypt`. */
+export function addMessageOptions(command: Command): Command {
+  return command
+    .option('--frame-length <N>', 'bytes of plaintext in a frame (default: 4096)', wholeNumber)
+    .option('--suite <ID>', 'algorithm suite, by id (0x0578) or name')
+    .option('--random-access', 'an unsigned suite, so that ranges can be read on their own')
+}
+
+/** What the library takes for that. */
+export function messageOptions({ frameLength, suite, randomAccess }: MessageFlags): {
+  frameLength?: number
+  algorithmSuite?: number | string
+  randomAccess?: boolean
+} {
+  return {
+    ...(frameLength !== undefined && { frameLength }),
+    ...(suite !== undefined && { algorithmSuite: suiteOf(suite) }),
+    ...(randomAccess !== undefined && { randomAccess }),
+  }
+}
+
+/** `0x0578`, `0578` or a name. */
+function suiteOf(text: string): number | string {
+  return /^(?:0x)?[0-9a-f]{1,4}$/i.test(text) ? Number.parseInt(text, 16) : text
+}
+
 /** An option that may be given several times. */
 export function collected(flags: string, description: string): Option {
   return new Option(flags, description).argParser((value: string, previous: readonly string[] | undefined) => [
@@ -129,6 +162,13 @@ export function pairsOf(given: readonly string[] = []): {
   }
   // Unlike an assignment, fromEntries makes a pair of any name, `__proto__` too.
   return { pairs: Object.fromEntries(pairs), names: [...names] }
+}
+
+/** The pairs of `-c NAME=VALUE`, where a name alone means nothing. @throws UsageError as `pairsOf` does, and for a name alone. */
+export function pairsAlone(given: readonly string[] | undefined): Readonly<Record<string, string>> {
+  const { pairs, names } = pairsOf(given)
+  if (names[0] !== undefined) throw new UsageError(`-c expected NAME=VALUE, got ${JSON.stringify(names[0])}`)
+  return pairs
 }
 
 /** What both directions hand to the library. */

@@ -5,6 +5,7 @@ import { type FileSource, openFileSource } from '../adapters/file-source.ts'
 import { type FileTarget, openFileTarget } from '../adapters/file-target.ts'
 import type { KnownObject } from '../adapters/s3/object-source.ts'
 import { isEncryptionSdkError } from '../errors.ts'
+import { loadOverAwsSdk } from './aws-sdk.ts'
 import { FileFailure, OutputClosed, UsageError, codeOf } from './failure.ts'
 import { STANDARD_STREAM, displayName, isObject, objectName } from './location.ts'
 import type { TransferFlags } from './options.ts'
@@ -58,23 +59,29 @@ async function openObjectTarget(output: string, options: TargetOptions): Promise
   })
 }
 
-/** What works with Amazon S3: loaded where it is named, so that all others need not wait for the AWS SDK. */
+/** What works with Amazon S3. */
 export async function objects(): Promise<typeof import('./objects.ts')> {
-  // Which Node the command runs on is not its reader's choice, and stderr is for what went wrong.
-  process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true'
-  return import('./objects.ts')
+  return loadOverAwsSdk(() => import('./objects.ts'))
 }
 
 /** A key that is overwritten takes everything with it that it ever encrypted. */
 export async function refuseKeyFiles(output: string, flags: TransferFlags): Promise<void> {
   if (output === STANDARD_STREAM || isObject(output)) return
   const target = await statOf(output)
-  for (const key of keyFilesOf(flags)) {
-    const { dev, ino } = (await statOf(key)) ?? {}
-    if (target?.isFile() === true && dev === target.dev && ino === target.ino) {
-      throw new UsageError(`${output}: OUTPUT may not be a key file`)
-    }
+  if (target?.isFile() === true && (await isKeyFile(target, flags))) {
+    throw new UsageError(`${output}: OUTPUT may not be a key file`)
   }
+}
+
+/** Whether a file, by whatever name, is a key file of the command line. */
+export async function isKeyFile(file: BigIntStats | undefined, flags: TransferFlags): Promise<boolean> {
+  const keys = await Promise.all(keyFilesOf(flags).map(statOf))
+  return keys.some((key) => isSameFile(file, key))
+}
+
+/** Whether both are there and are one file, by whatever names. */
+export function isSameFile(a: BigIntStats | undefined, b: BigIntStats | undefined): boolean {
+  return a !== undefined && a.dev === b?.dev && a.ino === b.ino
 }
 
 /** The key files of a command line. */

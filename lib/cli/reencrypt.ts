@@ -1,25 +1,23 @@
 /** `esdk reencrypt`. */
 import { Command } from 'commander'
 import type { EncryptOptions, DecryptOptions } from '../streams/options.ts'
-import { suiteOf } from './encrypt.ts'
-import { UsageError, asUsage } from './failure.ts'
+import { asUsage } from './failure.ts'
 import { objectName } from './location.ts'
 import {
+  type MessageFlags,
   type TransferFlags,
   addKeyOptions,
+  addMessageOptions,
   addToKeyOptions,
   addTransferOptions,
   collected,
-  pairsOf,
+  messageOptions,
+  pairsAlone,
   sharedOptions,
-  wholeNumber,
 } from './options.ts'
 import type { BetweenObjects, Job, ObjectsResult } from './run-transfer.ts'
 
-interface ReencryptFlags extends TransferFlags {
-  readonly suite?: string
-  readonly randomAccess?: boolean
-}
+type ReencryptFlags = TransferFlags & MessageFlags
 
 const EXAMPLES = `
 The new message has a data key and a message id of its own. The encryption context that is stored is carried over; -c adds
@@ -43,12 +41,10 @@ export function reencryptCommand(signal: AbortSignal): Command {
     )
     .argument('<INPUT>', 'the message')
     .option('-o, --output <OUTPUT>', 'path, s3://bucket/key or "-" (default: in place; "-" for "-")')
-  addToKeyOptions(addKeyOptions(command))
-    .addOption(collected('-c, --encryption-context <NAME=VALUE>', 'a pair to add or replace; repeatable'))
-    .option('--frame-length <N>', 'bytes of plaintext in a frame (default: 4096)', wholeNumber)
-    .option('--suite <ID>', 'algorithm suite, by id (0x0578) or name')
-    .option('--random-access', 'an unsigned suite, so that ranges can be read on their own')
-  return addTransferOptions(command)
+  addToKeyOptions(addKeyOptions(command)).addOption(
+    collected('-c, --encryption-context <NAME=VALUE>', 'a pair to add or replace; repeatable'),
+  )
+  return addTransferOptions(addMessageOptions(command))
     .addHelpText('after', EXAMPLES)
     .action(async (input: string, flags: ReencryptFlags) => {
       await run(input, flags, signal)
@@ -56,8 +52,7 @@ export function reencryptCommand(signal: AbortSignal): Command {
 }
 
 async function run(input: string, flags: ReencryptFlags, signal: AbortSignal): Promise<void> {
-  const { pairs, names } = pairsOf(flags.encryptionContext)
-  if (names[0] !== undefined) throw new UsageError(`-c expected NAME=VALUE, got ${JSON.stringify(names[0])}`)
+  const encryptionContext = pairsAlone(flags.encryptionContext)
   // Loaded here, so that help and mistakes are quick.
   const [{ runTransfer }, { reencryptTransfer }, { keySourceOf, toKeySourceOf }, { decryptSettings, encryptSettings }] =
     await Promise.all([
@@ -66,16 +61,13 @@ async function run(input: string, flags: ReencryptFlags, signal: AbortSignal): P
       import('./keys.ts'),
       import('../streams/options.ts'),
     ])
-  const { frameLength, suite, randomAccess } = flags
   const shared = sharedOptions(flags)
   const from = { ...shared, ...(await keySourceOf(flags, 'decrypt', signal)) }
   const to = {
     ...shared,
     ...(await toKeySourceOf(flags, signal)),
-    encryptionContext: pairs,
-    ...(frameLength !== undefined && { frameLength }),
-    ...(suite !== undefined && { algorithmSuite: suiteOf(suite) }),
-    ...(randomAccess !== undefined && { randomAccess }),
+    encryptionContext,
+    ...messageOptions(flags),
   }
   asUsage(() => decryptSettings(from))
   asUsage(() => encryptSettings(to))

@@ -9,7 +9,7 @@ import { humanBytes } from './human.ts'
 import { STANDARD_STREAM, checkedTree, isObject } from './location.ts'
 import { MetadataFile } from './metadata-file.ts'
 import type { TransferFlags } from './options.ts'
-import { keyFilesOf, named, statOf } from './places.ts'
+import { isKeyFile, named, statOf } from './places.ts'
 import { showsProgress } from './progress.ts'
 import type { FileRecord } from './record.ts'
 import { type Job, checkParts, printLine, transferOne } from './run-transfer.ts'
@@ -248,10 +248,5 @@ async function refuseNearby(
   for (const tree of trees) {
     if (await liesIn(tree, path)) throw new UsageError(`${option} ${path}: may not lie in INPUT or OUTPUT`)
   }
-  const found = await statOf(path)
-  for (const other of await Promise.all(keyFilesOf(flags).map(statOf))) {
-    if (found !== undefined && found.dev === other?.dev && found.ino === other.ino) {
-      throw new UsageError(`${option} ${path}: may not be a key file`)
-    }
-  }
+  if (await isKeyFile(await statOf(path), flags)) throw new UsageError(`${option} ${path}: may not be a key file`)
 }

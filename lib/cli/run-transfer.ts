@@ -2,17 +2,17 @@
 import { resolve } from 'node:path'
 import type { FileSource } from '../adapters/file-source.ts'
 import type { FileTarget } from '../adapters/file-target.ts'
-import { MAX_PART_BYTES, MIN_PART_BYTES } from '../adapters/s3/part-buffers.ts'
+import { MAX_PART_BYTES, MIN_PART_BYTES, aboutMessageBytes } from '../adapters/s3/part-buffers.ts'
 import type { KnownObject } from '../adapters/s3/object-source.ts'
 import type { FileResult } from '../adapters/transfer.ts'
 import { checkInteger } from '../errors.ts'
-import { bodyLength } from '../format/message-size.ts'
+import { DEFAULT_FRAME_LENGTH } from '../streams/options.ts'
 import type { MessageStats } from '../streams/protocol-transform.ts'
 import { FileFailure, OutputClosed, UsageError, asUsage, codeOf } from './failure.ts'
 import { type Mode, STANDARD_STREAM, checkedLocation, defaultOutput, displayName, isObject } from './location.ts'
 import { MetadataFile } from './metadata-file.ts'
 import type { TransferFlags } from './options.ts'
-import { blame, keyFilesOf, named, openSource, openTarget, refuseKeyFiles, statOf } from './places.ts'
+import { blame, isKeyFile, isSameFile, named, openSource, openTarget, refuseKeyFiles, statOf } from './places.ts'
 import { type Progress, showsProgress, startProgress } from './progress.ts'
 import { type FileRecord, fileRecord } from './record.ts'
 
@@ -62,9 +62,6 @@ export interface Done {
 }
 
 const NO_PROGRESS: Progress = { stop: () => undefined }
-/** More than a usual header and footer. */
-const AROUND_THE_BODY = 64 * 1024
-const DEFAULT_FRAME_LENGTH = 4096
 
 /** Runs the work for one file, and says what came of it; with `-r`, for many. */
 export async function runTransfer(job: Job, input: string): Promise<void> {
@@ -185,7 +182,7 @@ export async function transferOne(
 function expectedBytesOf({ mode, flags }: Job, { length }: FileSource): number | undefined {
   const { expectedSize, frameLength = DEFAULT_FRAME_LENGTH } = flags
   const read = expectedSize ?? length
-  return read === undefined || mode === 'decrypt' ? read : bodyLength(read, frameLength) + AROUND_THE_BODY
+  return read === undefined || mode === 'decrypt' ? read : aboutMessageBytes(read, frameLength)
 }
 
 async function openMetadata(
@@ -195,10 +192,11 @@ async function openMetadata(
 ): Promise<MetadataFile | undefined> {
   const { metadataOutput: path } = flags
   if (path === undefined || path === STANDARD_STREAM) return undefined
-  const others = [source?.stats, ...(await Promise.all([output, ...keyFilesOf(flags)].map(statOf)))]
+  const others = [source?.stats, await statOf(output)]
   const metadata = await named(path, () => MetadataFile.open(path))
-  const { dev, ino } = await metadata.stats()
-  if (resolve(path) === resolve(output) || others.some((other) => other?.dev === dev && other.ino === ino)) {
+  const stats = await metadata.stats()
+  const isUsed = others.some((other) => isSameFile(stats, other)) || (await isKeyFile(stats, flags))
+  if (resolve(path) === resolve(output) || isUsed) {
     await metadata.discard()
     throw new UsageError(`${path}: --metadata-output may not be INPUT, OUTPUT or a key file`)
   }

@@ -91,7 +91,8 @@ export interface DecryptSettings {
   readonly limits: HeaderLimits
 }
 
-const DEFAULT_FRAME_LENGTH = 4096
+/** Bytes of plaintext in a frame, unless said. */
+export const DEFAULT_FRAME_LENGTH = 4096
 const MAX_HEADER_BYTES = 2 ** 30
 
 /** @throws TypeError | RangeError when an option is unfit. */

@@ -1,5 +1,6 @@
 /** Chunks of any size, as parts of an upload. */
 import { LimitError, checkInteger } from '../../errors.ts'
+import { bodyLength } from '../../format/message-size.ts'
 
 const MIB = 1024 * 1024
 /** S3 takes no smaller part, but for the last. */
@@ -11,6 +12,14 @@ const DEFAULT_PART_BYTES = 8 * MIB
 
 /** Where the length is unknown, parts double every so many: 10,000 of them then hold 7.8 TiB. */
 const PARTS_PER_SIZE = 1000
+
+/** More than a usual header and footer. */
+const AROUND_THE_BODY = 64 * 1024
+
+/** About how long the message of a plaintext will be, and no shorter, unless its header is very long. */
+export function aboutMessageBytes(plaintextLength: number, frameLength: number): number {
+  return bodyLength(plaintextLength, frameLength) + AROUND_THE_BODY
+}
 
 /** How long each part of an upload is. */
 export class PartSizes {

@@ -3,13 +3,12 @@ import { randomUUID } from 'node:crypto'
 import { pipeline } from 'node:stream'
 import { checkInteger } from '../../errors.ts'
 import type { MessageHeader } from '../../format/message-header.ts'
-import { bodyLength } from '../../format/message-size.ts'
 import { EncryptStream } from '../../streams/encrypt-stream.ts'
 import { lengthKnown } from '../../streams/message.ts'
 import { type EncryptOptions, encryptSettings } from '../../streams/options.ts'
 import type { MessageStats, ProtocolTransform } from '../../streams/protocol-transform.ts'
 import { type ByteSource, openSource, readableOf } from '../../streams/sources.ts'
-import { PartSizes } from './part-buffers.ts'
+import { PartSizes, aboutMessageBytes } from './part-buffers.ts'
 import { type S3Options, type Watch, watchOf } from './s3-request.ts'
 import { type ObjectParams, type UploadOutput, checkObjectParams, upload } from './upload.ts'
 
@@ -52,8 +51,6 @@ const PLAINTEXT_LENGTH = 'esdk-plaintext-length'
 export const UPLOAD_ID = 'esdk-upload-id'
 
 const QUEUE_SIZE = 4
-/** More than a usual header and footer. */
-const AROUND_THE_BODY = 64 * 1024
 
 /**
  * Encrypts into an object of Amazon S3, in constant memory: a multipart upload, or one request where it is small.
@@ -77,8 +74,7 @@ export async function putObject(options: PutObjectOptions): Promise<UploadResult
   const said = ContentLength === undefined ? encryption : { plaintextLength: ContentLength, ...encryption }
   const known = { ...said, ...lengthKnown(body, said) }
   const { plaintextLength, frameLength } = encryptSettings(known)
-  const whole =
-    plaintextLength === undefined ? expectedBytes : bodyLength(plaintextLength, frameLength) + AROUND_THE_BODY
+  const whole = plaintextLength === undefined ? expectedBytes : aboutMessageBytes(plaintextLength, frameLength)
   const sending = checkedSending(params, { partBytes, queueSize, expectedBytes: whole, onProgress })
   if (plaintextLength !== undefined) sending.metadata[PLAINTEXT_LENGTH] = String(plaintextLength)
   const watch = watchOf(options)
