@@ -60,7 +60,7 @@ export async function readExactly(
 ): Promise<Buffer> {
   signal?.throwIfAborted()
   const reading = source.read(position, length, signal === undefined ? {} : { signal })
-  const bytes = await (signal === undefined ? reading : unlessAborted(reading, signal))
+  const bytes = await unlessAborted(reading, signal)
   if (bytes.length !== length) {
     throw new ChangedError(
       `the message changed while it was read: ${bytes.length} of ${length} bytes are there at ${position}`,
@@ -106,7 +106,7 @@ function checkRandomAccess({ contentType, suite }: MessageHeader, allowUnverifie
 async function openHeader(
   queue: ByteQueue,
   settings: DecryptSettings,
-  signal: AbortSignal = new AbortController().signal,
+  signal: AbortSignal | undefined,
 ): Promise<{ header: MessageHeader; messageKey: KeyObject }> {
   const stats = { bytesIn: 0, bytesOut: 0, frames: 0 }
   return openMessageHeader(queue, settings, { signal, stats, onHeader: () => undefined })

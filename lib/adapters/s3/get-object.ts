@@ -9,7 +9,15 @@ import { decryptSettings } from '../../streams/options.ts'
 import { readableOf } from '../../streams/sources.ts'
 import { MessageReader, checkedOptions } from '../message-reader.ts'
 import type { OpenMessageOptions, RandomAccessSource } from '../open-message.ts'
-import { ObjectBody, type ObjectDescription, emptyObject, goneMeanwhile, whatOf } from './object-body.ts'
+import {
+  ObjectBody,
+  type ObjectDescription,
+  checkParams,
+  emptyObject,
+  goneMeanwhile,
+  pinnedTo,
+  whatOf,
+} from './object-body.ts'
 import { type S3Options, statusOf, watchOf } from './s3-request.ts'
 
 /** Which object. */
@@ -37,14 +45,7 @@ export class ObjectDecryptStream extends DecryptStream {
 
 /** @throws TypeError when the parameters lack a name, or ask for some of the ciphertext. */
 export function checkSourceParams(params: GetObjectCommandInput): void {
-  const { Bucket, Key } = params
-  if (typeof Bucket !== 'string' || Bucket === '' || typeof Key !== 'string' || Key === '') {
-    throw new TypeError('"params" expected a "Bucket" and a "Key"')
-  }
-  const unfit = ['Range', 'PartNumber'].find((name) => Object.hasOwn(params, name))
-  if (unfit !== undefined) {
-    throw new TypeError(`"params" has ${JSON.stringify(unfit)}: a range of a message is read with openObject`)
-  }
+  checkParams(params, ['Range', 'PartNumber'], ': a range of a message is read with openObject')
 }
 
 /**
@@ -115,13 +116,9 @@ export async function openObject(options: OpenObjectOptions): Promise<MessageRea
     // There is no first byte to ask for.
     throw statusOf((error as Partial<ChangedError>).cause) === 416 ? emptyObject(params) : error
   })
-  const { ETag, VersionId } = first.description
+  const { ETag } = first.description
   const head = await wholeOf(first)
-  const pinned = {
-    ...params,
-    ...(ETag !== undefined && { IfMatch: ETag }),
-    ...(VersionId !== undefined && VersionId !== 'null' && { VersionId }),
-  }
+  const pinned = pinnedTo(first.description, params)
   const read = async (position: number, length: number, signal?: AbortSignal): Promise<Buffer> => {
     const body = await range(position, position + length, pinned, signal)
     if (body.description.ETag === ETag) return wholeOf(body)

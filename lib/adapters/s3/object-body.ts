@@ -150,9 +150,8 @@ export class ObjectBody implements OpenSource {
 
   /** Asks for the rest of the same object, and insists on getting that. */
   async #goOn(): Promise<OpenSource> {
-    const { ETag, VersionId } = this.description
-    const rest = ranged(this.#range, this.#position)
-    const pinned = { ...rest, IfMatch: ETag, ...(VersionId !== undefined && VersionId !== 'null' && { VersionId }) }
+    const { ETag } = this.description
+    const pinned = pinnedTo(this.description, ranged(this.#range, this.#position))
     const answer = await ask({ ...this.#range, watch: this.#watch }, pinned, 1).catch((error: unknown) => {
       throw goneMeanwhile(this.#what, error)
     })
@@ -176,6 +175,32 @@ export function goneMeanwhile(what: string, error: unknown): unknown {
   const status = isEncryptionSdkError(error) ? statusOf(error.cause) : undefined
   if (status !== 404 && status !== 416) return error
   return new ChangedError(`${what}: the object was removed or replaced while it was read`, { cause: error })
+}
+
+/** The parameters that ask for just the object that S3 described so. */
+export function pinnedTo<Params extends object>(
+  { ETag, VersionId }: { readonly ETag?: string | undefined; readonly VersionId?: string | undefined },
+  params: Params,
+): Params & { readonly IfMatch?: string; readonly VersionId?: string } {
+  return {
+    ...params,
+    ...(ETag !== undefined && { IfMatch: ETag }),
+    ...(VersionId !== undefined && VersionId !== 'null' && { VersionId }), // of a bucket without versions it is "null"
+  }
+}
+
+/** @throws TypeError when parameters lack the name of an object, or have one of the `unfit`, which `why` explains. */
+export function checkParams(
+  params: Pick<GetObjectCommandInput, 'Bucket' | 'Key'>,
+  unfit: readonly string[],
+  why: string,
+): void {
+  const { Bucket, Key } = params
+  if (typeof Bucket !== 'string' || Bucket === '' || typeof Key !== 'string' || Key === '') {
+    throw new TypeError('"params" expected a "Bucket" and a "Key"')
+  }
+  const found = unfit.find((name) => Object.hasOwn(params, name))
+  if (found !== undefined) throw new TypeError(`"params" has ${JSON.stringify(found)}${why}`)
 }
 
 /** The name of an object in messages. */

@@ -4,7 +4,7 @@ import { TransferError, isEncryptionSdkError } from '../../errors.ts'
 import { readableOf } from '../../streams/sources.ts'
 import type { FileSource } from '../file-source.ts'
 import { wholeOf } from './get-object.ts'
-import { ObjectBody, whatOf } from './object-body.ts'
+import { ObjectBody, pinnedTo, whatOf } from './object-body.ts'
 import { type S3Options, type Watch, request, statusOf, watchOf } from './s3-request.ts'
 
 /** The name of an object. */
@@ -41,13 +41,10 @@ const REASONS: Readonly<Record<number, string>> = {
 export async function openObjectSource(options: OpenObjectSource): Promise<FileSource> {
   const { client, name } = options
   const watch = watchOf(options)
-  const { ETag, VersionId, length } = options.known ?? (await head(client, name, watch))
+  const known = options.known ?? (await head(client, name, watch))
+  const { length } = known
   const closing = new AbortController()
-  const params = {
-    ...name,
-    ...(ETag !== undefined && { IfMatch: ETag }),
-    ...(VersionId !== undefined && VersionId !== 'null' && { VersionId }),
-  }
+  const params = pinnedTo(known, name)
   const signals = [watch.signal, closing.signal].filter((signal) => signal !== undefined)
   const open = (of: { readonly start?: number; readonly end?: number }, also?: AbortSignal): Promise<ObjectBody> => {
     const signal = AbortSignal.any(also === undefined ? signals : [...signals, also])

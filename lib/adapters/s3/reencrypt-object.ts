@@ -45,6 +45,7 @@ const CARRIED = [
 
 const RETENTION: readonly string[] = ['ObjectLockMode', 'ObjectLockRetainUntilDate']
 
+/** The stored context is carried over, and may be long. */
 const AROUND_THE_BODY = 1024 * 1024
 
 /**

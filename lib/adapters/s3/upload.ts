@@ -4,7 +4,7 @@ import type { Readable } from 'node:stream'
 import { abortError } from '../../streams/abort-error.ts'
 import { settled } from './lost-answer.ts'
 import { MultipartUpload } from './multipart-upload.ts'
-import { whatOf } from './object-body.ts'
+import { checkParams, whatOf } from './object-body.ts'
 import { PartBuffers, type PartSizes } from './part-buffers.ts'
 import { type S3Options, type Watch, request, watchBody } from './s3-request.ts'
 
@@ -45,14 +45,7 @@ export interface Upload extends Pick<S3Options, 'client'> {
 
 /** @throws TypeError when the parameters lack a name, or have what only the ciphertext can tell. */
 export function checkObjectParams(params: PutObjectCommandInput): void {
-  const { Bucket, Key } = params
-  if (typeof Bucket !== 'string' || Bucket === '' || typeof Key !== 'string' || Key === '') {
-    throw new TypeError('"params" expected a "Bucket" and a "Key"')
-  }
-  const unfit = ['Body', ...OF_THE_BODY].find((name) => Object.hasOwn(params, name))
-  if (unfit !== undefined) {
-    throw new TypeError(`"params" has ${JSON.stringify(unfit)}, which would be of the ciphertext: leave it out`)
-  }
+  checkParams(params, ['Body', ...OF_THE_BODY], ', which would be of the ciphertext: leave it out')
 }
 
 /**
