@@ -1,7 +1,7 @@
 /** A proxy on loopback in front of an emulator: records what is asked, region by region, and answers wrongly on demand. */
-import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import { type IncomingMessage, type ServerResponse, createServer } from 'node:http'
 import { buffer } from 'node:stream/consumers'
+import { LoopbackServer } from './loopback-server.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -41,26 +41,20 @@ const JSON_TYPE = { 'content-type': 'application/x-amz-json-1.1' }
 export class FaultProxy {
   readonly asked: Asked[] = []
   readonly #upstream: string
-  readonly #server: Server
-  readonly #sockets = new Set<Socket>()
+  readonly #server: LoopbackServer
   #fault: (asked: Asked) => Fault | undefined = () => undefined
 
   constructor(upstream: string) {
     this.#upstream = upstream
-    this.#server = createServer((request, response) => {
+    const server = createServer((request, response) => {
       this.#answer(request, response).catch(() => request.socket.destroy())
     })
-    this.#server.on('connection', (socket) => {
-      this.#sockets.add(socket)
-      socket.on('close', () => this.#sockets.delete(socket))
-    })
+    this.#server = new LoopbackServer(server)
   }
 
   /** Starts listening; gives the endpoint. */
   async start(): Promise<string> {
-    await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve))
-    const { port } = this.#server.address() as AddressInfo // it listens on TCP
-    return `http://127.0.0.1:${port}`
+    return this.#server.start()
   }
 
   /** From now on, requests for which `choose` gives a fault have it. What was asked before is forgotten. */
@@ -71,8 +65,7 @@ export class FaultProxy {
 
   /** From now on, connections are refused. */
   async stop(): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy()
-    await new Promise((resolve) => this.#server.close(resolve))
+    await this.#server.stop()
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {

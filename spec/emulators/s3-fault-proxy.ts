@@ -3,8 +3,8 @@
  * on demand. The Host header is passed on too, so that the server finds the client's signature right.
  */
 import { once } from 'node:events'
-import { Agent, type IncomingMessage, type Server, type ServerResponse, createServer, request as ask } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import { Agent, type IncomingMessage, type ServerResponse, createServer, request as ask } from 'node:http'
+import { LoopbackServer } from './loopback-server.ts'
 import { type Cut, CutOff, Sink, type Traffic, aborted, pass } from './s3-body.ts'
 import { type AskedOfS3, askedOf } from './s3-operation.ts'
 
@@ -52,8 +52,7 @@ export class S3FaultProxy {
   /** What was asked since `faults` was last called, in the order of arrival. */
   readonly asked: AskedOfS3[] = []
   readonly #upstream: URL
-  readonly #server: Server
-  readonly #sockets = new Set<Socket>()
+  readonly #server: LoopbackServer
   readonly #work = new Set<Promise<void>>()
   #fault: (asked: AskedOfS3) => S3Fault | undefined = () => undefined
 
@@ -65,19 +64,14 @@ export class S3FaultProxy {
         .then(() => void this.#work.delete(work))
       this.#work.add(work)
     }
-    this.#server = createServer({ keepAliveTimeout: 0, requestTimeout: 0 }, listener)
-    this.#server.on('checkContinue', listener)
-    this.#server.on('connection', (socket) => {
-      this.#sockets.add(socket)
-      socket.on('close', () => this.#sockets.delete(socket))
-    })
+    const server = createServer({ keepAliveTimeout: 0, requestTimeout: 0 }, listener)
+    server.on('checkContinue', listener)
+    this.#server = new LoopbackServer(server)
   }
 
   /** Starts listening; gives the endpoint. */
   async start(): Promise<string> {
-    await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve))
-    const { port } = this.#server.address() as AddressInfo // it listens on TCP
-    return `http://127.0.0.1:${port}`
+    return this.#server.start()
   }
 
   /** From now on, requests for which `choose` gives a fault have it. What was asked before is forgotten. */
@@ -93,9 +87,7 @@ export class S3FaultProxy {
 
   /** From now on, connections are refused; settles once nothing is under way any more. */
   async stop(): Promise<void> {
-    const closed = new Promise((resolve) => this.#server.close(resolve))
-    for (const socket of this.#sockets) socket.destroy()
-    await Promise.all([closed, ...this.#work])
+    await Promise.all([this.#server.stop(), ...this.#work])
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -7,7 +7,17 @@ import { ALGORITHM_SUITES, type EncryptedDataKey } from 'esdk-streams/format'
 import { RawEcdhKeyring } from '#lib/keyrings/raw-ecdh-keyring'
 import { bytes, encryptionContexts, sequence, suites, policyOf } from '../arbitraries.ts'
 import { decryptionMaterials, encryptionMaterials, foreignKey, secret } from '../materials/sample.ts'
-import { CURVES, CURVE_NAMES, type CurveName, type Party, agreed, crafted, fixedInfoOf, party } from './ecdh/keys.ts'
+import {
+  CURVES,
+  CURVE_NAMES,
+  type CurveName,
+  KNOWN_ANSWER,
+  type Party,
+  agreed,
+  crafted,
+  fixedInfoOf,
+  party,
+} from './ecdh/keys.ts'
 import { assertLeaksNothing } from './leaks.ts'
 
 const encryptionContext = { department: 'admin', 'aws-crypto-public-key': 'all pairs count' }
@@ -83,19 +93,7 @@ describe('keyrings/raw-ecdh-keyring', () => {
       ...{ senderPoint: alice.point, recipientPoint: bob.point, sharedSecret: agreed(alice, bob) },
       ...{ salt: sequence(0xd0, 32), dataKey: sequence(0x40, 32), encryptionContext: { department: 'admin' } },
     } as const
-    const key = {
-      keyProviderId: 'raw-ecdh',
-      keyProviderInfo: Buffer.from(
-        '0100000021031f140146bfb1b251f84f4ddbe0d4cdcfd77afd984a9520e35794021f8312bb9e' +
-          '0000002102515c3d6eb9e396b904d3feca7f54fdcd0cc1e997bf375dca515ad0a6c3b4035f',
-        'hex',
-      ),
-      ciphertext: Buffer.from(
-        'd0d1d2d3d4d5d6d7d8d9dadbdcdddedfe0e1e2e3e4e5e6e7e8e9eaebecedeeefc8c09f4faa73d4baf820ca40227795a7b5e56844c37067d5626e' +
-          '373f00623ea815235c4df9960b494ec61d015aec048d618570b33e1652a3d8efb318e3ef29bb766ec49d5325bd6c449f7cd4367e5d0b',
-        'hex',
-      ),
-    }
+    const key = KNOWN_ANSWER
 
     it('is what the specs craft', () => {
       assert.equal(

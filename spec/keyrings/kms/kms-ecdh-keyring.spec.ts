@@ -6,7 +6,7 @@ import { ALGORITHM_SUITES, type EncryptedDataKey } from 'esdk-streams/format'
 import { KmsEcdhKeyring } from 'esdk-streams/kms'
 import { policyOf, sequence } from '../../arbitraries.ts'
 import { decryptionMaterials, encryptionMaterials, foreignKey, secret } from '../../materials/sample.ts'
-import { CURVE_NAMES, type CurveName, type Party, agreed, crafted, party } from '../ecdh/keys.ts'
+import { CURVE_NAMES, type CurveName, KNOWN_ANSWER, type Party, agreed, crafted, party } from '../ecdh/keys.ts'
 import { attemptsOf, createKey, publicKeyOf, replicate, useLocalStack } from './setup.ts'
 
 const REGION = 'us-west-2'
@@ -90,19 +90,7 @@ describe('keyrings/kms/kms-ecdh-keyring', () => {
 
   it('opens the known answer, with either party’s key in AWS KMS and by discovery', async () => {
     const { alice, bob } = parties['P-256']
-    const known = {
-      keyProviderId: 'aws-kms-ecdh',
-      keyProviderInfo: Buffer.from(
-        '0100000021031f140146bfb1b251f84f4ddbe0d4cdcfd77afd984a9520e35794021f8312bb9e' +
-          '0000002102515c3d6eb9e396b904d3feca7f54fdcd0cc1e997bf375dca515ad0a6c3b4035f',
-        'hex',
-      ),
-      ciphertext: Buffer.from(
-        'd0d1d2d3d4d5d6d7d8d9dadbdcdddedfe0e1e2e3e4e5e6e7e8e9eaebecedeeefc8c09f4faa73d4baf820ca40227795a7b5e56844c37067d5626e' +
-          '373f00623ea815235c4df9960b494ec61d015aec048d618570b33e1652a3d8efb318e3ef29bb766ec49d5325bd6c449f7cd4367e5d0b',
-        'hex',
-      ),
-    }
+    const known = { ...KNOWN_ANSWER, keyProviderId: 'aws-kms-ecdh' }
     const given = decryptionMaterials({ encryptionContext: { department: 'admin' } })
     for (const by of [fixed('P-256', alice, bob), fixed('P-256', bob, alice), discovery('P-256', bob)]) {
       for (const keyProviderId of ['aws-kms-ecdh', 'raw-ecdh']) {
