@@ -28,6 +28,8 @@ export interface TargetOptions {
   /** Length of the first part of an object, about how long it will be in all, and how many parts are sent at once. */
   readonly partBytes?: number | undefined
   readonly expectedBytes?: number | undefined
+  /** Length of the plaintext, where OUTPUT will be its message. */
+  readonly plaintextLength?: number | undefined
   readonly queueSize?: number | undefined
 }
 
@@ -46,13 +48,14 @@ export async function openTarget(output: string, source: FileSource, options: Ta
 }
 
 async function openObjectTarget(output: string, options: TargetOptions): Promise<FileTarget> {
-  const { signal, partBytes, expectedBytes, queueSize } = options
+  const { signal, partBytes, expectedBytes, plaintextLength, queueSize } = options
   const { ObjectTarget, s3Client } = await objects()
   return new ObjectTarget({
     client: await s3Client(),
     name: objectName(output),
     signal,
     expectedBytes,
+    plaintextLength,
     ...(partBytes !== undefined && { partBytes }),
     ...(queueSize !== undefined && { queueSize }),
     onRemains: (message) => process.stderr.write(`esdk: ${message}\n`),

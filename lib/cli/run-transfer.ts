@@ -161,7 +161,9 @@ export async function transferOne(
     await refuseKeyFiles(output, flags)
     const expectedBytes = expectedBytesOf(job, source)
     const inPlace = mode === 'reencrypt'
-    const target = await openTarget(output, source, { signal, inPlace, partBytes, expectedBytes, queueSize })
+    const plaintextLength = mode === 'encrypt' ? source.length : undefined
+    const parts = { partBytes, expectedBytes, plaintextLength, queueSize }
+    const target = await openTarget(output, source, { signal, inPlace, ...parts })
     let onProgress: WorkOptions['onProgress']
     try {
       onProgress = await opened(source)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { readFile, stat, writeFile } from 'node:fs/promises'
-import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
+import { DeleteObjectCommand, HeadObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
 import { RawAesKeyring, decrypt, encrypt } from 'esdk-streams'
 import { getObject, putObject } from 'esdk-streams/s3'
 import type { FileRecord } from '#lib/cli/record'
@@ -74,6 +74,10 @@ describe('esdk with objects of Amazon S3', () => {
     assert.equal(shared.server.proxy.operations.filter((name) => name === 'UploadPart').length, 3)
     const message = await shared.server.objectBytes(key)
     assert.equal(message.length, record.bytesOut)
+    const { Metadata } = await shared.server.direct.send(
+      new HeadObjectCommand({ Bucket: shared.server.bucket, Key: key }),
+    )
+    assert.equal(Metadata?.['esdk-plaintext-length'], String(plaintext.length))
     assert.equal(hashOf((await decrypt(message, { keyring })).plaintext), hashOf(plaintext))
     await done(['decrypt', object, '-o', 'back', ...KEY, '-c', 'a'])
     assert.equal(hashOf(await readFile(folder.of('back'))), hashOf(plaintext))

@@ -203,12 +203,12 @@ export function pinnedTo<Params extends object>(
 
 /** @throws TypeError when parameters lack the name of an object, or have one of the `unfit`, which `why` explains. */
 export function checkParams(
-  params: Pick<GetObjectCommandInput, 'Bucket' | 'Key'>,
+  params: Pick<GetObjectCommandInput, 'Bucket' | 'Key'> | undefined,
   unfit: readonly string[],
   why: string,
 ): void {
-  const { Bucket, Key } = params
-  if (typeof Bucket !== 'string' || Bucket === '' || typeof Key !== 'string' || Key === '') {
+  const { Bucket, Key } = params ?? {}
+  if (params === undefined || typeof Bucket !== 'string' || Bucket === '' || typeof Key !== 'string' || Key === '') {
     throw new TypeError('"params" expected a "Bucket" and a "Key"')
   }
   const found = unfit.find((name) => Object.hasOwn(params, name))

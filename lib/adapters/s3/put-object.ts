@@ -46,7 +46,7 @@ export interface UploadResult {
 }
 
 /** Metadata of what this library writes; for people and for lists, never trusted when it is read. */
-const PLAINTEXT_LENGTH = 'esdk-plaintext-length'
+export const PLAINTEXT_LENGTH = 'esdk-plaintext-length'
 /** The name by which an upload knows its object again. */
 export const UPLOAD_ID = 'esdk-upload-id'
 

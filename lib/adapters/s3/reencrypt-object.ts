@@ -7,7 +7,7 @@ import { ReencryptStream } from '../../streams/reencrypt.ts'
 import { type ObjectSource, checkSourceParams } from './get-object.ts'
 import { ObjectBody, type ObjectDescription, whatOf } from './object-body.ts'
 import { type UploadOptions, type UploadResult, checkedSending, send } from './put-object.ts'
-import { type Watch, request, watchOf } from './s3-request.ts'
+import { type Watch, checkClient, request, watchOf } from './s3-request.ts'
 import { type ObjectParams, checkObjectParams } from './upload.ts'
 
 /** What {@link reencryptObject} takes. */
@@ -72,6 +72,7 @@ export async function reencryptObject(options: ReencryptObjectOptions): Promise<
   decryptSettings(from)
   const { frameLength } = encryptSettings({ ...to, requiredEncryptionContextKeys: [] }) // they may be among the stored pairs
   const watch = watchOf(options)
+  if (target?.client !== undefined) checkClient(target.client)
   checkedSending({ Bucket: '', Key: '' }, { partBytes, queueSize, expectedBytes: undefined, onProgress })
 
   const body = await ObjectBody.open({ client, params, watch })

@@ -416,6 +416,8 @@ describe('adapters/s3/reencrypt-object', function () {
       [{ params: { Bucket, Key: 'x', Range: 'bytes=0-1' } }, TypeError, /"Range"/],
       [{ target: { params: { Bucket, Key: '' } } }, TypeError, /"Key"/],
       [{ target: { params: { Bucket, Key: 'x', ContentMD5: 'x' } } }, TypeError, /"ContentMD5"/],
+      [{ client: undefined as never }, TypeError, /"client" expected/],
+      [{ target: { client: {} as never, params: { Bucket, Key: 'y' } } }, TypeError, /"client" expected/],
       [{ partBytes: 1 }, RangeError, /"partBytes" expected/],
       [{ queueSize: 0 }, RangeError, /"queueSize" expected/],
       [{ idleTimeoutMs: 0 }, RangeError, /"idleTimeoutMs" expected/],
