@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { getEventListeners } from 'node:events'
 import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
+import { setImmediate as turn } from 'node:timers/promises'
 import { GetObjectCommand, type GetObjectCommandInput, type S3Client } from '@aws-sdk/client-s3'
 import { encrypt } from 'esdk-streams'
 import { openMessage } from 'esdk-streams/file'
@@ -91,6 +92,27 @@ describe('adapters, under a signal that lives long', () => {
       await new Promise((resolve) => stream.once('close', resolve).destroy())
     })
     await opened.close()
+  })
+
+  it('many requests at once do not make Node warn', async () => {
+    const warnings: string[] = []
+    const note = ({ name }: Error): void => void warnings.push(name)
+    process.on('warning', note)
+    const large = (await encrypt(Buffer.alloc(16 * 1024 * 1024), { keyring, randomAccess: true })).ciphertext
+    let [now, most] = [0, 0]
+    const read = async (at: number, length: number): Promise<Buffer> => {
+      most = Math.max(most, ++now)
+      await turn()
+      now -= 1
+      return large.subarray(at, at + length)
+    }
+    const opened = await openMessage({ size: large.length, read }, { keyring, signal, concurrency: 16 })
+    await opened.read(0, opened.plaintextLength, { signal })
+    await opened.close()
+    await turn() // warnings come a little later
+    process.off('warning', note)
+    assert.equal(most, 16)
+    assert.deepEqual(warnings, [])
   })
 
   it('an object is a source of bytes', async () => {
