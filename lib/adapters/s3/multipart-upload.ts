@@ -108,7 +108,8 @@ export class MultipartUpload {
     const byDefault = (await client.config.requestChecksumCalculation()) === 'WHEN_SUPPORTED' ? 'CRC32' : undefined
     const ChecksumAlgorithm = params.ChecksumAlgorithm ?? byDefault
     this.#checksum = ChecksumAlgorithm
-    // An upload that was begun is removed by its id: an abort does not make this miss it.
+    // An upload that was begun is removed by its id: an abort does not make this miss it. Where the answer is lost, an upload
+    // without parts stays: nothing in a list of uploads tells it from another writer's of the same key.
     const { UploadId } = await this.#heard(watch.idleTimeoutMs, ({ signal }) =>
       client.send(new CreateMultipartUploadCommand({ ...rest, ChecksumAlgorithm }), { abortSignal: signal }),
     )

@@ -63,7 +63,7 @@ const AROUND_THE_BODY = 1024 * 1024
 export async function reencryptObject(options: ReencryptObjectOptions): Promise<ReencryptObjectResult> {
   const { client, params, from, to, target, partBytes, queueSize, onProgress, signal } = options
   checkSourceParams(params)
-  if (target !== undefined) checkObjectParams(target.params)
+  if (target !== undefined) checkTarget(params, target.params)
   else if (params.VersionId !== undefined) {
     throw new TypeError(
       '"params" has "VersionId": in place, the current version is re-encrypted; name a "target" for others',
@@ -92,6 +92,17 @@ export async function reencryptObject(options: ReencryptObjectOptions): Promise<
   } catch (error) {
     body.close(error instanceof Error ? error : new Error(String(error)))
     throw error
+  }
+}
+
+/** @throws TypeError when parameters lack, or have what can't be. */
+function checkTarget({ SSECustomerAlgorithm: from }: ObjectSource['params'], params: ObjectParams): void {
+  checkObjectParams(params)
+  const { SSECustomerAlgorithm, ServerSideEncryption } = params
+  if (from !== undefined && SSECustomerAlgorithm === undefined && ServerSideEncryption === undefined) {
+    throw new TypeError(
+      '"target" has no "SSECustomerAlgorithm" and no "ServerSideEncryption": a customer\'s key is not carried over to another object',
+    )
   }
 }
 

@@ -416,6 +416,11 @@ describe('adapters/s3/reencrypt-object', function () {
       [{ params: { Bucket, Key: 'x', Range: 'bytes=0-1' } }, TypeError, /"Range"/],
       [{ target: { params: { Bucket, Key: '' } } }, TypeError, /"Key"/],
       [{ target: { params: { Bucket, Key: 'x', ContentMD5: 'x' } } }, TypeError, /"ContentMD5"/],
+      [
+        { params: { Bucket, Key: 'x', SSECustomerAlgorithm: 'AES256' }, target: { params: { Bucket, Key: 'y' } } },
+        TypeError,
+        /"SSECustomerAlgorithm".*"ServerSideEncryption"/,
+      ],
       [{ client: undefined as never }, TypeError, /"client" expected/],
       [{ target: { client: {} as never, params: { Bucket, Key: 'y' } } }, TypeError, /"client" expected/],
       [{ partBytes: 1 }, RangeError, /"partBytes" expected/],
