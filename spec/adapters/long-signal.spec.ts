@@ -20,6 +20,10 @@ describe('adapters, under a signal that lives long', () => {
   let message: Buffer
   let client: S3Client
   let signal: AbortSignal
+  /** All signals that anyone has listened to. */
+  const heard = new Set<AbortSignal>()
+  const prototype: { addEventListener: (this: EventTarget, ...listener: never) => void } = EventTarget.prototype
+  const { addEventListener } = prototype
 
   before(async () => {
     message = (await encrypt(plaintext, { keyring, randomAccess: true })).ciphertext
@@ -28,10 +32,17 @@ describe('adapters, under a signal that lives long', () => {
 
   beforeEach(() => {
     signal = new AbortController().signal
+    heard.clear()
+    prototype.addEventListener = function (...listener) {
+      if (this instanceof AbortSignal) heard.add(this)
+      addEventListener.apply(this, listener)
+    }
   })
 
   afterEach(() => {
-    assert.equal(getEventListeners(signal, 'abort').length, 0)
+    prototype.addEventListener = addEventListener
+    assert.ok(heard.has(signal))
+    assertNobodyListens()
     assert.equal(dependents(signal), 0)
   })
 
@@ -45,6 +56,14 @@ describe('adapters, under a signal that lives long', () => {
       ...(Range !== undefined && { ContentRange }),
       Body: Readable.from([bytes]),
     }
+  }
+
+  const listeners = (each: AbortSignal): number => getEventListeners(each, 'abort').length
+
+  /** Nobody to the caller's signal; and to none of our own, but for those that are forgotten together. */
+  function assertNobodyListens(): void {
+    assert.equal(listeners(signal), 0)
+    assert.ok(Math.max(...[...heard].map(listeners)) <= 2)
   }
 
   async function repeatedly(work: () => Promise<unknown>): Promise<void> {
@@ -77,6 +96,7 @@ describe('adapters, under a signal that lives long', () => {
       const stream = opened.createReadStream({ start: 80_000, end: 89_999, signal })
       assert.equal((await buffer(stream)).length, 10_000)
     })
+    assertNobodyListens()
     await opened.close()
     await repeatedly(async () => (await openObject({ client, params, keyring, signal })).close())
   })
@@ -91,6 +111,7 @@ describe('adapters, under a signal that lives long', () => {
       stream.read()
       await new Promise((resolve) => stream.once('close', resolve).destroy())
     })
+    assertNobodyListens()
     await opened.close()
   })
 
@@ -120,6 +141,7 @@ describe('adapters, under a signal that lives long', () => {
     await repeatedly(async () => {
       const source = await openObjectSource({ client, name: params, known, signal })
       await source.ranges!.read(0, 10, { signal })
+      assert.ok(listeners(signal) <= 1) // that of the source itself
       assert.equal((await buffer(source.bytes)).length, message.length)
       await source.close()
     })

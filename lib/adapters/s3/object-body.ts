@@ -88,17 +88,6 @@ export class ObjectBody implements OpenSource {
   }
 
   async next(): Promise<Uint8Array | undefined> {
-    try {
-      const bytes = await this.#next()
-      if (bytes === undefined) this.#closing.release()
-      return bytes
-    } catch (error) {
-      this.#closing.release()
-      throw error
-    }
-  }
-
-  async #next(): Promise<Uint8Array | undefined> {
     for (;;) {
       this.#throwIfAborted()
       try {
