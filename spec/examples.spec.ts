@@ -97,7 +97,13 @@ describe('README', () => {
     assert.ok(map !== undefined, 'the README has a map of the code')
     const listed = [...map.matchAll(/[\w-]+(?:\/[\w-]+)*\.ts\b/g)].map(([name]) => name.split('/').at(-1)!)
     const files = (await readdir(join(root, 'lib'), { recursive: true })).filter((name) => name.endsWith('.ts'))
-    const missing = files.map((name) => name.split(/[/\\]/).at(-1)!).filter((name) => !listed.includes(name))
+    const names = files.map((name) => name.split(/[/\\]/).at(-1)!)
+    const missing = names.filter((name) => !listed.includes(name))
     assert.deepEqual(missing, [])
+    assert.deepEqual(
+      listed.filter((name) => !names.includes(name)),
+      [],
+      'the map lists what is not there',
+    )
   })
 })

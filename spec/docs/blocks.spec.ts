@@ -86,14 +86,12 @@ describe('code blocks of the documentation', () => {
       outcomes.map(({ name }) => name),
       names,
     )
-    const faults = outcomes.flatMap(({ name, printed, error }) => {
-      if (error !== undefined) return [`${name}: ${error}`]
-      const { page } = programs.find(({ run }) => run[0]?.name === name)!
-      const ran = codeOf(page, 'ts').filter(({ notRun }) => notRun === undefined)
-      return promisedBy(ran)
-        .filter((text) => !printed.includes(text))
-        .map((text) => `${name}: prints no ${JSON.stringify(text)}, but\n${printed}`)
-    })
+    const faults = outcomes.flatMap((outcome) =>
+      faultsOf(
+        outcome,
+        pages.find((page) => pathOf(page) === outcome.name)!,
+      ),
+    )
     assert.deepEqual(faults, [])
   })
 
@@ -130,10 +128,10 @@ describe('code blocks of the documentation', () => {
       assert.equal(faults.length, 2)
       assert.match(faults.sort().join('\n'), /^docs\/export\.md:3: .*KmsKeyrings.*\ndocs\/option\.md:3: .*'keyrings'/)
 
-      const [promise, failure] = await runPrograms(project.path, ['docs/promise', 'docs/failure'], env)
-      assert.equal(promise!.printed, 'one')
-      assert.deepEqual(promisedBy(wrong[2]!.blocks), ['two'])
-      assert.match(failure!.error!, /it fails/)
+      const outcomes = await runPrograms(project.path, ['docs/promise', 'docs/failure'], env)
+      const [promise, failure] = outcomes.map((outcome, index) => faultsOf(outcome, wrong[index + 2]!).join())
+      assert.match(promise!, /^docs\/promise: prints no "two", but\none$/)
+      assert.match(failure!, /^docs\/failure: Error: it fails/)
     })
 
     it('has a command that fails', async () => {
@@ -149,6 +147,15 @@ interface Result {
   readonly name: string
   readonly printed: string
   readonly error?: string
+}
+
+/** What went wrong with the program of a page. */
+function faultsOf({ name, printed, error }: Result, page: Page): string[] {
+  if (error !== undefined) return [`${name}: ${error}`]
+  const ran = codeOf(page, 'ts').filter(({ notRun }) => notRun === undefined)
+  return promisedBy(ran)
+    .filter((text) => !printed.includes(text))
+    .map((text) => `${name}: prints no ${JSON.stringify(text)}, but\n${printed}`)
 }
 
 async function runPrograms(folder: string, names: readonly string[], env: NodeJS.ProcessEnv): Promise<Result[]> {

@@ -88,6 +88,24 @@ describe('a newcomer', () => {
   }
 })
 
+/** The first two commands of the README; the second of them runs this. */
+describe('a newcomer with a clone', () => {
+  it('runs the demo', async function () {
+    if (process.env['ESDK_FULL'] !== '1') this.skip()
+    this.timeout(1_200_000)
+    const [block] = allPages().find(({ name }) => name === 'README.md')!.blocks
+    const command = /^npm ci && npm run demo/m.exec(block!.code)![0]
+    const folder = await mkdtemp(join(tmpdir(), 'esdk-clone-'))
+    try {
+      await run('git', ['clone', '--quiet', root, folder])
+      const { stdout } = await run('bash', ['-c', command], { cwd: folder, maxBuffer: 2 ** 26 })
+      assert.match(stdout, /identical/)
+    } finally {
+      await rm(folder, { recursive: true })
+    }
+  })
+})
+
 async function answerOf(url: string, child: ChildProcess): Promise<Response> {
   for (;;) {
     const response = await fetch(url).catch(() => undefined)
