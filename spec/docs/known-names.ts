@@ -15,24 +15,56 @@ interface Package {
 
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Package // our own file
 
-/** Every name and every text that is in the declarations of this package's entry points, and in what they lead to. */
-export function declaredNames(): ReadonlySet<string> {
-  const entries = Object.values(manifest.exports).flatMap((entry) => (typeof entry === 'string' ? [] : [entry.types]))
-  return namesDeclaredIn(
-    entries.map((file) => join(root, file)),
-    `${root}/dist/`,
+/** The declarations of this package, read once. */
+const own = lazily(() => declarationsIn(Object.values(entryPoints()), `${root}/dist/`))
+
+/** The declaration files of the entry points, by subpath. */
+function entryPoints(): Readonly<Record<string, string>> {
+  const entries = Object.entries(manifest.exports)
+  return Object.fromEntries(
+    entries.flatMap(([path, entry]) => (typeof entry === 'string' ? [] : [[path, join(root, entry.types)] as const])),
   )
 }
 
+/** Every name and every text that is in the declarations of this package's entry points, and in what they lead to. */
+export const declaredNames: () => ReadonlySet<string> = lazily(() => namesIn(own()))
+
 /** The same of `@aws-crypto/client-node`. */
-export function clientNodeNames(): ReadonlySet<string> {
+export const clientNodeNames: () => ReadonlySet<string> = lazily(() => {
   const packages = join(root, 'node_modules/@aws-crypto/')
-  return namesDeclaredIn([join(packages, 'client-node/build/main/src/index.d.ts')], packages)
+  return namesIn(declarationsIn([join(packages, 'client-node/build/main/src/index.d.ts')], packages))
+})
+
+/** The names of the properties of a type that an entry point exports. */
+export function propertiesOf(subpath: string, type: string): readonly string[] {
+  const { checker, exportsOf } = own()
+  const exported = exportsOf(entryPoints()[subpath]!).find(({ name }) => name === type)!
+  const declared = checker.getDeclaredTypeOfSymbol(checker.getAliasedSymbol(exported))
+  return declared.getProperties().map(({ name }) => name)
 }
 
-function namesDeclaredIn(files: readonly string[], folder: string): ReadonlySet<string> {
+interface Declarations {
+  readonly files: readonly string[]
+  /** What is in this folder is looked into. */
+  readonly folder: string
+  readonly checker: ts.TypeChecker
+  readonly exportsOf: (file: string) => readonly ts.Symbol[]
+}
+
+function declarationsIn(files: readonly string[], folder: string): Declarations {
   const program = ts.createProgram(files, { module: ts.ModuleKind.NodeNext, skipLibCheck: true, types: ['node'] })
   const checker = program.getTypeChecker()
+  const exportsOf = (file: string): readonly ts.Symbol[] =>
+    checker.getExportsOfModule(checker.getSymbolAtLocation(program.getSourceFile(file)!)!)
+  return { files, folder, checker, exportsOf }
+}
+
+function lazily<T>(make: () => T): () => T {
+  let made: T | undefined
+  return () => (made ??= make())
+}
+
+function namesIn({ files, folder, checker, exportsOf }: Declarations): ReadonlySet<string> {
   const names = new Set<string>()
   const seen = new Set<ts.Symbol>()
 
@@ -62,18 +94,15 @@ function namesDeclaredIn(files: readonly string[], folder: string): ReadonlySet<
     for (const property of checker.getTypeAtLocation(declaration).getProperties()) names.add(property.name)
   }
 
-  for (const file of files) {
-    const module = checker.getSymbolAtLocation(program.getSourceFile(file)!)!
-    for (const exported of checker.getExportsOfModule(module)) {
-      names.add(exported.name)
-      addSymbol(exported)
-    }
+  for (const exported of files.flatMap(exportsOf)) {
+    names.add(exported.name)
+    addSymbol(exported)
   }
   return names
 }
 
 /** What Node gives without a package: globals, their methods, and the exports of its modules. */
-export function nodeNames(): ReadonlySet<string> {
+export const nodeNames: () => ReadonlySet<string> = lazily(() => {
   const names = new Set<string>(Object.getOwnPropertyNames(globalThis))
   const addMembers = (value: unknown): void => {
     if (typeof value !== 'function' && (typeof value !== 'object' || value === null)) return
@@ -91,7 +120,7 @@ export function nodeNames(): ReadonlySet<string> {
     for (const value of Object.values(exported as object)) addClass(value)
   }
   return names
-}
+})
 
 /** What this repository's own code calls things: for those who work on it. */
 export function internalNames(): ReadonlySet<string> {
@@ -99,12 +128,12 @@ export function internalNames(): ReadonlySet<string> {
 }
 
 /** Variables of the environment that something here looks at, and codes of warnings. */
-export function environmentNames(): ReadonlySet<string> {
+export const environmentNames: () => ReadonlySet<string> = lazily(() => {
   const all = ['lib', 'native', 'spec', 'scripts'].flatMap(sources)
   return new Set(
     all.flatMap((text) => [...text.matchAll(/process\.env\['(\w+)'\]|code: '(ESDK_\w+)'/g)].map(([, a, b]) => a ?? b!)),
   )
-}
+})
 
 function sources(folder: string): string[] {
   return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
@@ -116,10 +145,10 @@ function sources(folder: string): string[] {
 export const scripts: ReadonlySet<string> = new Set(Object.keys(manifest.scripts))
 
 /** The subcommands of `esdk`, and the options of each, as its own help has them. */
-export function commandOptions(): ReadonlyMap<string, ReadonlySet<string>> {
+export const commandOptions: () => ReadonlyMap<string, ReadonlySet<string>> = lazily(() => {
   const help = (...command: string[]): string =>
     execFileSync(process.execPath, [join(root, 'dist/cli/main.js'), ...command, '--help'], { encoding: 'utf8' })
   const names = [...help().matchAll(/^ {2}([a-z]+)(?: |$)/gm)].map(([, name]) => name!)
   const optionsOf = (text: string): Set<string> => new Set(text.match(/(?<![\w-])--?[a-zA-Z][\w-]*/g))
   return new Map([['', optionsOf(help())], ...names.map((name) => [name, optionsOf(help(name))] as const)])
-}
+})

@@ -10,6 +10,7 @@ import {
   environmentNames,
   internalNames,
   nodeNames,
+  propertiesOf,
   scripts,
 } from './known-names.ts'
 import { type Mention, type Page, allPages, pageOf, root, show } from './markdown.ts'
@@ -47,20 +48,38 @@ const OF_PYTHON: readonly string[] = [
   ...['InvalidSignature'],
 ]
 
+/** The options of `aws-encryption-cli`. */
+const OF_ITS_COMMAND: readonly string[] = [
+  ...[
+    '-e',
+    '--encrypt',
+    '-d',
+    '--decrypt',
+    '--decrypt-unsigned',
+    '-i',
+    '--input',
+    '-o',
+    '--output',
+    '-w',
+    '--wrapping-keys',
+  ],
+  ...['-c', '--encryption-context', '--algorithm', '--frame-length', '--max-length', '--max-encrypted-data-keys'],
+  ...['--commitment-policy', '--caching', '--encode', '--decode', '-b', '--buffer', '--metadata-output', '-S'],
+  ...['--suppress-metadata', '--overwrite-metadata', '--suffix', '--interactive', '--no-overwrite', '-r', '-R'],
+  ...['--recursive', '-v', '-q', '--quiet', '--version', '-m', '--master-keys', '-h', '--help'],
+]
+
 /** What pages besides may speak of. */
-const FOREIGN: Readonly<Record<string, Iterable<string>>> = {
-  'README.md': ['InputStream', 'OutputStream', '--buffer'],
-  'CONTRIBUTING.md': internalNames(),
-  'docs/keys.md': OF_PYTHON,
-  'docs/migrating-from-client-node.md': clientNodeNames(),
-  'docs/migrating-from-python.md': OF_PYTHON,
+const FOREIGN: Readonly<Record<string, () => Iterable<string>>> = {
+  'README.md': () => ['InputStream', 'OutputStream', '--buffer'],
+  'CONTRIBUTING.md': internalNames,
+  'docs/keys.md': () => OF_PYTHON,
+  'docs/migrating-from-client-node.md': clientNodeNames,
+  'docs/migrating-from-python.md': () => OF_PYTHON,
+  'docs/migrating-from-aws-encryption-cli.md': () => OF_ITS_COMMAND,
 }
 
 const pages = allPages()
-const declared = declaredNames()
-const others = new Set([...nodeNames(), ...environmentNames(), ...OF_OTHERS])
-const options = commandOptions()
-const anyOption = new Set([...options.values()].flatMap((names) => [...names]))
 const suites = new Set(ALGORITHM_SUITES.flatMap(({ id, name }) => [name, `0x${id.toString(16).padStart(4, '0')}`]))
 
 /** Words with a hump or an underscore in them: nobody writes one that is not a name. */
@@ -68,7 +87,7 @@ const NAME = /^[a-z$_]+[a-z0-9]*[A-Z_]\w*$|^[A-Z]+[a-z0-9]+[A-Z_]\w*$|^[A-Z][A-Z
 
 /** What is wrong with a mention; nothing where it is right, or is no name. */
 function faultOf({ text, page }: Mention, foreign: ReadonlySet<string>): string | undefined {
-  if (/^ERR_ESDK_/.test(text)) return declared.has(text) ? undefined : 'is no error code'
+  if (/^ERR_ESDK_/.test(text)) return declaredNames().has(text) ? undefined : 'is no error code'
   const script = /^npm run ([\w:-]+)/.exec(text)?.[1]
   if (script !== undefined) return scripts.has(script) ? undefined : 'is no script'
   if (/^0x[0-9a-fA-F]{4}$/.test(text)) return suites.has(text.toLowerCase()) ? undefined : 'is no algorithm suite'
@@ -83,18 +102,25 @@ function faultOf({ text, page }: Mention, foreign: ReadonlySet<string>): string 
   const subpath = /^esdk-streams\/(.+)$/.exec(text)?.[1]
   if (subpath !== undefined)
     return ['kms', 's3', 'file', 'format', 'pkcs11', 'package.json'].includes(subpath) ? undefined : 'is no subpath'
-  const unknown = namesIn(text).find((name) => ![declared, suites, others, foreign].some((names) => names.has(name)))
+  const unknown = namesIn(text).find(
+    (name) => ![declaredNames(), suites, nodeNames(), environmentNames(), foreign].some((names) => names.has(name)),
+  )
   return unknown === undefined ? undefined : `names ${unknown}, which does not exist`
 }
 
 /** The options of `esdk COMMAND …`, or of any command where none is named. */
 function optionFault(text: string, foreign: ReadonlySet<string>): string | undefined {
   const command = /^esdk (?:help )?([a-z]+)/.exec(text)?.[1] ?? ''
-  const known = /^esdk /.test(text) ? options.get(command) : anyOption
+  const known = /^esdk /.test(text) ? commandOptions().get(command) : anyOption()
   if (known === undefined) return `names no command of esdk: ${command}`
   const given = text.match(/(?<![\w-])--?[a-zA-Z][\w-]*/g) ?? []
-  const unknown = given.find((option) => ![known, others, foreign].some((names) => names.has(option)))
+  const unknown = given.find((option) => ![known, foreign].some((names) => names.has(option)))
   return unknown === undefined ? undefined : `names ${unknown}, which is no option`
+}
+
+/** Those of all commands. */
+function anyOption(): ReadonlySet<string> {
+  return new Set([...commandOptions().values()].flatMap((names) => [...names]))
 }
 
 /** The names in a piece of code that are the API's, and not words or variables. */
@@ -107,8 +133,14 @@ function namesIn(text: string): string[] {
     .map((name) => name.replace('(', ''))
 }
 
+/** Every word in the code of pages, in backticks and in blocks. */
+function wordsOf(of: readonly Page[]): ReadonlySet<string> {
+  const texts = of.flatMap(({ codes, blocks }) => [...codes.map(({ text }) => text), ...blocks.map(({ code }) => code)])
+  return new Set(texts.flatMap((text) => text.match(/[A-Za-z_$][\w$]*/g) ?? []))
+}
+
 function foreignOf(page: string): ReadonlySet<string> {
-  return new Set(FOREIGN[page])
+  return new Set([...OF_OTHERS, ...(FOREIGN[page]?.() ?? [])])
 }
 
 /** The lines of a page's shell blocks that call `esdk`, and its npm scripts: as if they stood in backticks. */
@@ -130,15 +162,45 @@ function faultsOf(page: Page): string[] {
 }
 
 describe('names in the documentation', () => {
-  it('exist', () => {
+  it('exist', function () {
+    this.timeout(120_000) // declarations are read and the command is asked for its help
     assert.deepEqual(pages.flatMap(faultsOf), [])
   })
 
+  it('are those of every class and function of the package', async () => {
+    const subpaths = ['', '/file', '/s3', '/kms', '/pkcs11']
+    const modules = await Promise.all(subpaths.map((path) => import(`esdk-streams${path}`) as Promise<object>))
+    const spoken = wordsOf(pages.filter(({ name }) => name.startsWith('docs/')))
+    assert.deepEqual(
+      modules.flatMap((module) => Object.keys(module)).filter((name) => !spoken.has(name)),
+      [],
+    )
+  })
+
+  for (const [page, subpath, type] of [
+    ['docs/options.md', '.', 'EncryptStreamOptions'],
+    ['docs/options.md', '.', 'DecryptStreamOptions'],
+    ['docs/caching.md', '.', 'CachingOptions'],
+    ['docs/s3.md', './s3', 'UploadOptions'],
+    ['docs/s3.md', './s3', 'ObjectSource'],
+  ] as const) {
+    it(`are those of every option of ${type}, in ${page}`, () => {
+      const names = propertiesOf(subpath, type)
+      assert.ok(names.length > 3)
+      const spoken = wordsOf(pages.filter(({ name }) => name === page))
+      assert.deepEqual(
+        names.filter((name) => !spoken.has(name)),
+        [],
+      )
+    })
+  }
+
   it('are known from the declarations, and not from anywhere', () => {
     for (const name of ['EncryptStream', 'keyNamespace', 'ERR_ESDK_WRAP', 'IfNoneMatch', 'oaep-sha256']) {
-      assert.ok(declared.has(name), name)
+      assert.ok(declaredNames().has(name), name)
     }
-    for (const name of ['encryptSettings', 'KmsKeyringNode']) assert.ok(!declared.has(name), name)
+    for (const name of ['encryptSettings', 'KmsKeyringNode']) assert.ok(!declaredNames().has(name), name)
+    const options = commandOptions()
     assert.ok(options.get('decrypt')!.has('--range') && !options.get('encrypt')!.has('--range'))
   })
 
