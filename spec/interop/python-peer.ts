@@ -12,18 +12,27 @@ export type PythonKmsKeys =
   | ({ readonly type: 'kms-mrk-discovery'; readonly region: string } & DiscoveryFilter)
 
 /**
- * Starts the peer; the first time, installs it into `.cache/python` of the checkout.
+ * The interpreter that has the SDK; the first time, installs it into `.cache/python` of the checkout.
  *
- * @param environment added to this process's own, such as `AWS_ENDPOINT_URL` and credentials for it
  * @throws UnavailableError where there is no Python ≥ 3.8 or the packages can't be installed.
  */
-export async function startPythonPeer(environment: Readonly<Record<string, string>> = {}): Promise<Peer<PythonKey>> {
-  const python = await pythonEnvironment({
+export async function pythonSdk(): Promise<string> {
+  return await pythonEnvironment({
     what: 'the Python peer',
     folder: 'python',
     requirements: new URL('requirements.txt', import.meta.url),
     minimumMinor: 8,
   })
+}
+
+/**
+ * Starts the peer, which {@link pythonSdk} installs.
+ *
+ * @param environment added to this process's own, such as `AWS_ENDPOINT_URL` and credentials for it
+ * @throws UnavailableError as that does
+ */
+export async function startPythonPeer(environment: Readonly<Record<string, string>> = {}): Promise<Peer<PythonKey>> {
+  const python = await pythonSdk()
   const script = fileURLToPath(new URL('python-peer.py', import.meta.url))
   const env = { ...process.env, ...environment }
   const child = spawn(python, ['-B', '-u', script], { stdio: 'pipe', env })

@@ -1,0 +1,87 @@
+/** RESULTS.md, and the table in the README: both are made from results.json. */
+import { type Measurement, type QuestionName, type Results, missedOf } from './measurement.ts'
+import { figureText, markdownTable, measurementTable, ratioHeading, ratioText } from './tables.ts'
+import { TITLES } from './titles.ts'
+
+/** Questions in the order in which they are told. */
+export const QUESTIONS: readonly QuestionName[] = Object.keys(TITLES) as QuestionName[] // the keys of that table
+
+const README_START = '<!-- bench: written by `npm run bench` -->'
+const README_END = '<!-- /bench -->'
+
+/** Where, when and how it was measured, in one paragraph. */
+export function circumstances({ date, version, full, machine, measurements }: Results): string {
+  const { cpu, cores, memoryMiB, system, load } = machine
+  const nodes = [...new Set(measurements.map(({ node }) => node))].join(', ')
+  return [
+    `esdk-streams ${version} on Node ${nodes}; ${cpu}, ${cores} cores, ${Math.round(memoryMiB / 1024)} GiB, ${system};`,
+    `${date.slice(0, 10)}, ${full ? 'all cases' : 'the quick cases'}. The load of the machine was`,
+    `${load.before.toFixed(1)} before and ${load.after.toFixed(1)} after (1 of it is the benchmark itself).`,
+  ].join(' ')
+}
+
+export const METHOD: string =
+  'Each question verifies first that what is timed is right. Then all contenders take their turns, round by round, in one ' +
+  'run; numbers are medians, and a comparison is the median of the rounds’ own ratios, so that what disturbs a round ' +
+  'disturbs both sides. MB is a million bytes, MiB 2²⁰. In brackets is what is required; MISSED says where it is not met.'
+
+export function resultsMarkdown(results: Results): string {
+  const { measurements, leftOut } = results
+  const sections = QUESTIONS.flatMap((question) => {
+    const asked = measurements.filter((measurement) => measurement.question === question)
+    const { title, how } = TITLES[question]
+    return asked.length === 0 ? [] : [`## ${title}`, how, measurementTable(asked)]
+  })
+  const missed = missedOf(measurements).length
+  return `${[
+    '# How fast is it?',
+    '`npm run bench` writes this file, `results.json` (the same numbers) and `results.html` (with plots).',
+    circumstances(results),
+    METHOD,
+    missed === 0 ? 'Nothing that is required is missed.' : `Required and missed: ${missed} of the rows below.`,
+    ...sections,
+    ...(leftOut.length === 0 ? [] : ['## Left out', leftOut.map((why) => `- ${why}`).join('\n')]),
+  ].join('\n\n')}\n`
+}
+
+/** One row a comparison that most users care about. */
+const README_ROWS: readonly (readonly [QuestionName, Readonly<Record<string, string>>])[] = [
+  ['throughput', { suite: 'unsigned 0x0478', frames: '4 KiB' }],
+  ['throughput', { suite: 'unsigned 0x0478', frames: '64 KiB' }],
+  ['throughput', { suite: 'signed 0x0578', frames: '4 KiB' }],
+  ['throughput', { suite: 'signed 0x0578', frames: '64 KiB' }],
+  ['small-messages', { suite: 'unsigned 0x0478', message: '256 B' }],
+  ['files', {}],
+]
+
+export function readmeTable(results: Results): string {
+  const rows = README_ROWS.flatMap(([question, axes]) =>
+    results.measurements
+      .filter((each) => each.question === question && each.engine === 'native' && hasAxes(each, axes))
+      .map(readmeRow),
+  )
+  return `${markdownTable(rows)}\n\n${circumstances(results)}`
+}
+
+function hasAxes(measurement: Measurement, axes: Readonly<Record<string, string>>): boolean {
+  return Object.entries(axes).every(([name, value]) => measurement.axes[name] === value)
+}
+
+function readmeRow({ question, node, axes, figures, ratios }: Measurement): Record<string, string> {
+  const { direction, ...others } = axes
+  const own = figures.find(({ kind }) => kind === 'ours')!
+  const plain = ratios.map(({ atLeast: _, ...ratio }) => `${ratioText(ratio)} ${ratioHeading(ratio)}`)
+  return {
+    what: `${TITLES[question].title.toLowerCase()}: ${[direction, ...Object.values(others)].join(', ')}`,
+    Node: node,
+    'esdk-streams': `${figureText(own)} ${own.unit}`,
+    compared: plain.join(', '),
+  }
+}
+
+/** The README with the table that belongs to the results. @throws Error where it has no place for one. */
+export function withReadmeTable(readme: string, results: Results): string {
+  const [start, end] = [readme.indexOf(README_START), readme.indexOf(README_END)]
+  if (start < 0 || end < start) throw new Error(`the README lacks "${README_START}" … "${README_END}"`)
+  return `${readme.slice(0, start + README_START.length)}\n\n${readmeTable(results)}\n\n${readme.slice(end)}`
+}
