@@ -120,7 +120,8 @@ async function measurePrograms(
     }
   }
   await alternate(contenders, rounds, WARM_UP_ROUNDS)
-  for (const { encrypt, decrypt } of Object.values(passes)) for (const each of [encrypt, decrypt]) each.splice(0, WARM_UP_ROUNDS)
+  for (const { encrypt, decrypt } of Object.values(passes))
+    for (const each of [encrypt, decrypt]) each.splice(0, WARM_UP_ROUNDS)
   return passes
 }
 

@@ -53,7 +53,8 @@ async function ask(node: string, question: QuestionName, engine: string): Promis
 
 function questionsAsked(): readonly QuestionName[] {
   const unknown = flags.question?.find((name) => !QUESTIONS.some((known) => known === name))
-  if (unknown !== undefined) throw new RangeError(`"--question" expected one of ${QUESTIONS.join(', ')}, got ${unknown}`)
+  if (unknown !== undefined)
+    throw new RangeError(`"--question" expected one of ${QUESTIONS.join(', ')}, got ${unknown}`)
   return QUESTIONS.filter((question) => flags.question?.includes(question) ?? true)
 }
 

@@ -81,7 +81,10 @@ async function prepareAll(
     const write = join(folder, name)
     try {
       await peer.prepare({ ...message, ...NAMES, wrappingKey: wrappingKey.toString('base64'), plaintext, read, write })
-      const opened = await decrypt(await readFile(write), { keyring, commitmentPolicy: 'require-encrypt-allow-decrypt' })
+      const opened = await decrypt(await readFile(write), {
+        keyring,
+        commitmentPolicy: 'require-encrypt-allow-decrypt',
+      })
       assert.ok(opened.plaintext.equals(original), 'we read the peer’s message')
     } catch (error) {
       if (name === OURS) throw error

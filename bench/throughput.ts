@@ -54,7 +54,8 @@ async function* measure(asked: Asked, leaveOut: (why: string) => void): AsyncGen
   })
   const { suites, frameLengths } = asked.full ? FULL : QUICK
   for (const suite of suites) {
-    for (const frameLength of frameLengths) yield* measureMessage({ suite, frameLength }, { ...asked, plaintext, loops })
+    for (const frameLength of frameLengths)
+      yield* measureMessage({ suite, frameLength }, { ...asked, plaintext, loops })
   }
 }
 

@@ -8,7 +8,6 @@ import {
   RawAesKeyringNode,
   RawAesWrappingSuiteIdentifier,
   buildClient,
-  type AlgorithmSuiteIdentifier,
 } from '@aws-crypto/client-node'
 import { DecryptStream, EncryptStream, RawAesKeyring, decrypt, encrypt } from 'esdk-streams'
 import { chunksOf } from './memory-streams.mjs'
@@ -69,15 +68,14 @@ export function clientNode(): Library {
   const committing = buildClient(CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT)
   const other = buildClient(CommitmentPolicy.FORBID_ENCRYPT_ALLOW_DECRYPT)
   const client = ({ suite }: Message): typeof committing => (isCommitting(suite) ? committing : other)
-  const options = ({ suite, frameLength }: Message): { suiteId: AlgorithmSuiteIdentifier; frameLength: number } => ({
+  const options = ({ suite, frameLength }: Message): { suiteId: number; frameLength: number } => ({
     suiteId: suite, // the identifiers are the numbers
     frameLength,
   })
   return {
     encryptor: (message) => client(message).encryptStream(keyring, options(message)),
     decryptor: (message) => client(message).decryptStream(keyring),
-    encrypt: async (plaintext, message) =>
-      (await client(message).encrypt(keyring, plaintext, options(message))).result,
+    encrypt: async (plaintext, message) => (await client(message).encrypt(keyring, plaintext, options(message))).result,
     decrypt: async (bytes, message) => (await client(message).decrypt(keyring, bytes)).plaintext,
   }
 }

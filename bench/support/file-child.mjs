@@ -15,4 +15,4 @@ const start = performance.now()
 if (direction === 'encrypt') await encryptFile(from, to, { keyring, algorithmSuite: 0x0478, frameLength: 65536 })
 else await decryptFile(from, to, { keyring })
 const seconds = (performance.now() - start) / 1000
-console.log(JSON.stringify({ seconds, peakMiB: process.resourceUsage().maxRSS / 1024 }))
+process.stdout.write(JSON.stringify({ seconds, peakMiB: process.resourceUsage().maxRSS / 1024 }))

@@ -83,10 +83,16 @@ function draw(title: string, unit: string, bars: readonly Bar[]): Drawn {
   const names = [...new Set(bars.map(({ name }) => name))].sort((a, b) => rank(bars, a) - rank(bars, b))
   const says = ({ name, value }: Bar): string => `${name} ${numberText(value)} ${unit}`
   const description = groups
-    .map((group) => `${group}: ${bars.filter((bar) => bar.group === group).map(says).join(', ')}`)
+    .map(
+      (group) =>
+        `${group}: ${bars
+          .filter((bar) => bar.group === group)
+          .map(says)
+          .join(', ')}`,
+    )
     .join('; ')
-  const { document } = parseHTML('<!doctype html><html><body></body></html>')
-  // Its types are those of a browser's document.
+  // Here, the types of both are those of a browser's document.
+  const { document } = parseHTML('<!doctype html><html><body></body></html>') as unknown as { document: object }
   const svg = (Plot.plot as unknown as (options: object) => { readonly outerHTML: string })({
     document,
     width: WIDTH,

@@ -45,7 +45,9 @@ export async function age(folder: string): Promise<Program> {
   const key = join(folder, 'age.key')
   await promisify(execFile)(join(dirname(path), 'age-keygen'), ['-o', key])
   return (direction, from, to) =>
-    direction === 'encrypt' ? run(path, ['-e', '-i', key, '-o', to, from]) : run(path, ['-d', '-i', key, '-o', to, from])
+    direction === 'encrypt'
+      ? run(path, ['-e', '-i', key, '-o', to, from])
+      : run(path, ['-d', '-i', key, '-o', to, from])
 }
 
 /** Not authenticated: a reference, and no peer. */

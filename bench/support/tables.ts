@@ -16,7 +16,8 @@ export function figureText(figure: Figure): string {
 }
 
 export function ratioText(ratio: Ratio): string {
-  const text = (value: number): string => (ratio.as === 'times' ? `${value.toFixed(1)}×` : `${(value * 100).toFixed(0)} %`)
+  const text = (value: number): string =>
+    ratio.as === 'times' ? `${value.toFixed(1)}×` : `${(value * 100).toFixed(0)} %`
   const required = ratio.atLeast === undefined ? '' : ` (≥ ${text(ratio.atLeast).replace('.0×', '×')})`
   return `${text(ratio.value)}${required}${missedText(ratio)}`
 }
