@@ -132,10 +132,10 @@ describe('benchmark', function () {
         assertPlots(plots, results)
         for (const [color, text] of words)
           assert.ok(contrast(color, paper) >= CONTRAST.text, `${text}: ${color.join()}`)
-        for (const { bars, texts, title } of plots) {
-          for (const { color, label } of bars)
+        for (const plot of plots) {
+          for (const { color, label } of plot.bars)
             assert.ok(contrast(color, paper) >= CONTRAST.bar, `${label}: ${color.join()}`)
-          assertApart(title, texts, bars)
+          assertApart(plot)
         }
       })
     }
@@ -234,9 +234,11 @@ function assertPlots(plots: readonly SeenPlot[], { measurements }: Results): voi
 }
 
 /** No text is on another, on a bar, or cut off. */
-function assertApart(title: string, texts: readonly Text[], bars: readonly Bar[]): void {
+function assertApart({ title, texts, bars, left, right, top, bottom }: SeenPlot): void {
   texts.forEach((text, index) => {
     assert.ok(text.right > text.left, `${title}: "${text.text}" is drawn`)
+    const isWhole = text.left >= left && text.right <= right && text.top >= top && text.bottom <= bottom
+    assert.ok(isWhole, `${title}: "${text.text}" is cut off`)
     for (const other of texts.slice(index + 1)) {
       assert.ok(!overlap(text, other), `${title}: "${text.text}" and "${other.text}"`)
     }

@@ -6,7 +6,7 @@ import { numberText } from './tables.ts'
 import { TITLES } from './titles.ts'
 
 const WIDTH = 900
-const MARGINS = { marginLeft: 230, marginRight: 190, marginTop: 8, marginBottom: 44 } as const
+const MARGINS = { marginLeft: 230, marginRight: 190, marginTop: 8, marginBottom: 46 } as const
 const BAR_HEIGHT = 19
 const GROUP_GAP = 14
 /** Room for the number behind the longest bar. */
@@ -101,7 +101,7 @@ function draw(title: string, unit: string, bars: readonly Bar[]): Drawn {
     style: FONT,
     ariaLabel: title,
     ariaDescription: description,
-    x: { label: unit, domain: [0, Math.max(...bars.map(({ value }) => value)) * HEADROOM], ticks: 6 },
+    x: { label: unit, domain: [0, Math.max(...bars.map(({ value }) => value)) * HEADROOM], ticks: 6, labelOffset: 38 },
     y: { label: null, domain: names, tickSize: 0, padding: 0.15 },
     fy: { label: null, domain: groups, padding: GROUP_GAP / (names.length * BAR_HEIGHT + GROUP_GAP) },
     color: { domain: Object.keys(KINDS), range: Object.keys(KINDS).map((kind) => `var(--${kind})`) },
