@@ -29,7 +29,7 @@ import { REQUIRED_FILES } from './support/required.ts'
 import { alternate, median, pairedRatio } from './support/rounds.ts'
 
 const TMPFS = '/dev/shm'
-const MOST_ROUNDS = 5
+const MOST_ROUNDS = { quick: 3, full: 5 } as const
 const WARM_UP_ROUNDS = 1
 /** The original, a message and what comes back are there at once; others need memory too. */
 const SHARE_OF_FREE_MEMORY = 1 / 5
@@ -54,7 +54,7 @@ async function* measure(asked: Asked, leaveOut: (why: string) => void): AsyncGen
       })
       if (program !== undefined) programs[name] = program
     }
-    const rounds = Math.min(asked.rounds, MOST_ROUNDS)
+    const rounds = Math.min(asked.rounds, MOST_ROUNDS[asked.full ? 'full' : 'quick'])
     const passes = await measurePrograms(programs, plaintext, folder, rounds)
     for (const direction of DIRECTIONS) yield made(direction, bytes, passes)
   } finally {

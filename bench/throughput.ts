@@ -47,7 +47,7 @@ const OPENSSL = 'OpenSSL alone'
 const NODE_CRYPTO = 'node:crypto alone'
 
 async function* measure(asked: Asked, leaveOut: (why: string) => void): AsyncGenerator<Made> {
-  const plaintext = randomBytes(asked.bytes({ quick: 64, full: 64 }))
+  const plaintext = randomBytes(asked.bytes({ quick: 32, full: 64 }))
   const loops = await opensslLoops().catch((error: unknown) => {
     leaveOut(error instanceof Error ? error.message : String(error))
     return undefined
