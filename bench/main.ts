@@ -3,11 +3,11 @@
  * README's table.
  *
  *     npm run bench -- [--full] [--check] [--nodes 20,24] [--question NAME]… [--engine native|node]…
- *                      [--mib N] [--rounds N] [--output FOLDER]
+ *                      [--mib N] [--rounds N] [--output FOLDER] [--render]
  *
  * `--full` asks for all cases, at full size; `--nodes` asks under other major versions of Node too, which come from npm;
  * `--mib` and `--rounds` make it shorter. With some of the questions or engines alone nothing is written, unless
- * `--output` says where. With `--check` the exit code is 1 where something required is missed.
+ * `--output` says where; `--render` asks nothing, and writes the other files anew from results.json. With `--check` the exit code is 1 where something required is missed.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -35,6 +35,7 @@ const { values: flags } = parseArgs({
     question: { type: 'string', multiple: true },
     engine: { type: 'string', multiple: true },
     output: { type: 'string' },
+    render: { type: 'boolean', default: false },
   },
 })
 
@@ -89,21 +90,22 @@ async function askAll(): Promise<Answer> {
   }
 }
 
+const FOLDER = resolve(flags.output ?? join(ROOT, 'bench'))
+
 async function write(results: Results): Promise<void> {
   const isPart = flags.question !== undefined || flags.engine !== undefined
   if (isPart && flags.output === undefined) return
-  const folder = resolve(flags.output ?? join(ROOT, 'bench'))
-  await mkdir(folder, { recursive: true })
-  await writeFile(join(folder, 'results.json'), `${JSON.stringify(results, undefined, 2)}\n`)
-  await writeFile(join(folder, 'RESULTS.md'), resultsMarkdown(results))
-  await writeFile(join(folder, 'results.html'), resultsPage(results))
-  console.log(`\nwritten: RESULTS.md, results.json and results.html in ${folder}`)
+  await mkdir(FOLDER, { recursive: true })
+  await writeFile(join(FOLDER, 'results.json'), `${JSON.stringify(results, undefined, 2)}\n`)
+  await writeFile(join(FOLDER, 'RESULTS.md'), resultsMarkdown(results))
+  await writeFile(join(FOLDER, 'results.html'), resultsPage(results))
+  console.log(`\nwritten: RESULTS.md, results.json and results.html in ${FOLDER}`)
   if (flags.output !== undefined) return
   const readme = join(ROOT, 'README.md')
   await writeFile(readme, withReadmeTable(await readFile(readme, 'utf8'), results))
 }
 
-async function main(): Promise<void> {
+async function measured(): Promise<Results> {
   const { version } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as { version: string } // our own file
   const date = new Date().toISOString()
   const before = loadavg()[0]!
@@ -115,9 +117,18 @@ async function main(): Promise<void> {
     system: `${type()} ${process.arch}`,
     load: { before, after: loadavg()[0]! },
   }
-  await write({ date, version, full: flags.full, machine, ...answer })
-  for (const why of answer.leftOut) console.log(`left out: ${why}`)
-  if (flags.check && missedOf(answer.measurements).length > 0) {
+  return { date, version, full: flags.full, machine, ...answer }
+}
+
+async function rendered(): Promise<Results> {
+  return JSON.parse(await readFile(join(FOLDER, 'results.json'), 'utf8')) as Results // written by this program
+}
+
+async function main(): Promise<void> {
+  const results = flags.render ? await rendered() : await measured()
+  await write(results)
+  for (const why of results.leftOut) console.log(`left out: ${why}`)
+  if (flags.check && missedOf(results.measurements).length > 0) {
     console.error('something required was missed')
     process.exitCode = 1
   }

@@ -1,6 +1,6 @@
 /** RESULTS.md, and the table in the README: both are made from results.json. */
 import { type Measurement, type QuestionName, type Results, missedOf } from './measurement.ts'
-import { figureText, markdownTable, measurementTable, ratioHeading, ratioText } from './tables.ts'
+import { markdownTable, measurementTable, numberText, ratioText } from './tables.ts'
 import { TITLES } from './titles.ts'
 
 /** Questions in the order in which they are told. */
@@ -16,7 +16,7 @@ export function circumstances({ date, version, full, machine, measurements }: Re
   return [
     `esdk-streams ${version} on Node ${nodes}; ${cpu}, ${cores} cores, ${Math.round(memoryMiB / 1024)} GiB, ${system};`,
     `${date.slice(0, 10)}, ${full ? 'all cases' : 'the quick cases'}. The load of the machine was`,
-    `${load.before.toFixed(1)} before and ${load.after.toFixed(1)} after (1 of it is the benchmark itself).`,
+    `${load.before.toFixed(1)} before and ${load.after.toFixed(1)} after; 1 of it is the benchmark’s own.`,
   ].join(' ')
 }
 
@@ -44,7 +44,7 @@ export function resultsMarkdown(results: Results): string {
   ].join('\n\n')}\n`
 }
 
-/** One row a comparison that most users care about. */
+/** What most users care about. */
 const README_ROWS: readonly (readonly [QuestionName, Readonly<Record<string, string>>])[] = [
   ['throughput', { suite: 'unsigned 0x0478', frames: '4 KiB' }],
   ['throughput', { suite: 'unsigned 0x0478', frames: '64 KiB' }],
@@ -55,11 +55,13 @@ const README_ROWS: readonly (readonly [QuestionName, Readonly<Record<string, str
 ]
 
 export function readmeTable(results: Results): string {
-  const rows = README_ROWS.flatMap(([question, axes]) =>
-    results.measurements
-      .filter((each) => each.question === question && each.engine === 'native' && hasAxes(each, axes))
-      .map(readmeRow),
-  )
+  const rows = README_ROWS.flatMap(([question, axes]) => {
+    const asked = results.measurements.filter((each) => each.question === question && each.engine === 'native')
+    const fitting = asked.filter((each) => hasAxes(each, axes))
+    return [...new Set(fitting.map(({ node }) => node))].map((node) =>
+      readmeRow(fitting.filter((each) => each.node === node)),
+    )
+  })
   return `${markdownTable(rows)}\n\n${circumstances(results)}`
 }
 
@@ -67,16 +69,20 @@ function hasAxes(measurement: Measurement, axes: Readonly<Record<string, string>
   return Object.entries(axes).every(([name, value]) => measurement.axes[name] === value)
 }
 
-function readmeRow({ question, node, axes, figures, ratios }: Measurement): Record<string, string> {
-  const { direction, ...others } = axes
+/** Both directions in one row. */
+function readmeRow(measurements: readonly Measurement[]): Record<string, string> {
+  const { question, node, axes } = measurements[0]!
+  const about = Object.entries(axes).flatMap(([axis, text]) => {
+    return axis === 'direction' ? [] : [axis === 'frames' ? `frames of ${text}` : text]
+  })
+  const cells = measurements.map((each) => [each.axes['direction']!, readmeCell(each)])
+  return { '': [TITLES[question].title, ...about].join(', '), Node: node, ...Object.fromEntries(cells) }
+}
+
+function readmeCell({ figures, ratios }: Measurement): string {
   const own = figures.find(({ kind }) => kind === 'ours')!
-  const plain = ratios.map(({ atLeast: _, ...ratio }) => `${ratioText(ratio)} ${ratioHeading(ratio)}`)
-  return {
-    what: `${TITLES[question].title.toLowerCase()}: ${[direction, ...Object.values(others)].join(', ')}`,
-    Node: node,
-    'esdk-streams': `${figureText(own)} ${own.unit}`,
-    compared: plain.join(', '),
-  }
+  const others = ratios.filter(({ as }) => as === 'times').map(({ atLeast: _, ...ratio }) => ratio)
+  return `${numberText(own.value)} ${own.unit} (${others.map((ratio) => `${ratioText(ratio)} ${ratio.to}`).join(', ')})`
 }
 
 /** The README with the table that belongs to the results. @throws Error where it has no place for one. */

@@ -15,11 +15,14 @@ export function figureText(figure: Figure): string {
   return `${numberText(figure.value)}${limit}${missedText(figure)}`
 }
 
+/** Rounded down, so that what is missed does not look as if it were not. */
 export function ratioText(ratio: Ratio): string {
-  const text = (value: number): string =>
-    ratio.as === 'times' ? `${value.toFixed(1)}×` : `${(value * 100).toFixed(0)} %`
-  const required = ratio.atLeast === undefined ? '' : ` (≥ ${text(ratio.atLeast).replace('.0×', '×')})`
-  return `${text(ratio.value)}${required}${missedText(ratio)}`
+  const unit = ratio.as === 'times' ? '×' : ' %'
+  const number = (value: number): number => (ratio.as === 'times' ? value : value * 100)
+  const digits = ratio.as === 'times' ? (ratio.value < 10 ? 2 : 1) : 0
+  const value = Math.floor(number(ratio.value) * 10 ** digits) / 10 ** digits
+  const required = ratio.atLeast === undefined ? '' : ` (≥ ${number(ratio.atLeast)}${unit})`
+  return `${value.toFixed(digits)}${unit}${required}${missedText(ratio)}`
 }
 
 function missedText(what: Figure | Ratio): string {
