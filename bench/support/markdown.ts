@@ -75,8 +75,9 @@ function readmeRow(measurements: readonly Measurement[]): Record<string, string>
   const about = Object.entries(axes).flatMap(([axis, text]) => {
     return axis === 'direction' ? [] : [axis === 'frames' ? `frames of ${text}` : text]
   })
-  const cells = measurements.map((each) => [each.axes['direction']!, readmeCell(each)])
-  return { '': [TITLES[question].title, ...about].join(', '), Node: node, ...Object.fromEntries(cells) }
+  const cells: Record<string, string> = {}
+  for (const each of measurements) cells[each.axes['direction']!] = readmeCell(each)
+  return { '': [TITLES[question].title, ...about].join(', '), Node: node, ...cells }
 }
 
 function readmeCell({ figures, ratios }: Measurement): string {
