@@ -8,9 +8,6 @@
  */
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { existsSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -20,8 +17,8 @@ import { DIRECTIONS, SUITES, type SuiteName, suiteLabel } from './support/conten
 import { randomFile } from './support/programs.ts'
 import { type Asked, MIB, type Made, answer, megabytesPerSecond } from './support/question.ts'
 import { REQUIRED_DELAY_MS } from './support/required.ts'
+import { Scratch } from './support/scratch.ts'
 
-const TMPFS = '/dev/shm'
 const STREAMS = 4
 const MOST_ROUNDS = 3
 const SUITES_ASKED = { quick: ['unsigned'], full: ['unsigned', 'signed'] } as const
@@ -45,8 +42,9 @@ async function* measure(asked: Asked): AsyncGenerator<Made> {
   const wrappingKey = randomBytes(32)
   const env = { ...process.env, BENCH_KEY: wrappingKey.toString('hex') }
   const keyring = new RawAesKeyring({ keyNamespace: 'bench', keyName: 'key', wrappingKey })
-  const folder = await mkdtemp(join(existsSync(TMPFS) ? TMPFS : tmpdir(), 'esdk-bench-'))
+  const scratch = await Scratch.make()
   try {
+    const folder = scratch.path
     const plaintext = join(folder, 'plaintext')
     await randomFile(plaintext, bytes)
     for (const suite of SUITES_ASKED[asked.full ? 'full' : 'quick']) {
@@ -55,7 +53,7 @@ async function* measure(asked: Asked): AsyncGenerator<Made> {
       yield* measureSuite(message, rounds, env)
     }
   } finally {
-    await rm(folder, { recursive: true })
+    await scratch.remove()
   }
 }
 

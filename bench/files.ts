@@ -6,9 +6,8 @@
  * Files lie in memory (/dev/shm), so that no disk is measured. Of this library the work in a running process counts,
  * and the whole process too; of the others the process. What comes back is compared with the original first.
  */
-import { freemem, tmpdir } from 'node:os'
-import { existsSync } from 'node:fs'
-import { mkdtemp, rm, statfs } from 'node:fs/promises'
+import { freemem } from 'node:os'
+import { statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DIRECTIONS, type Direction } from './support/contenders.ts'
 import { type Figure, type Ratio, kibibytes } from './support/measurement.ts'
@@ -27,8 +26,8 @@ import {
 import { type Asked, MIB, type Made, answer, megabytesPerSecond } from './support/question.ts'
 import { REQUIRED_FILES } from './support/required.ts'
 import { alternate, median, pairedRatio } from './support/rounds.ts'
+import { Scratch } from './support/scratch.ts'
 
-const TMPFS = '/dev/shm'
 const MOST_ROUNDS = { quick: 3, full: 5 } as const
 const WARM_UP_ROUNDS = 1
 /** The original, a message and what comes back are there at once; others need memory too. */
@@ -37,8 +36,9 @@ const SHARE_OF_FREE_MEMORY = 1 / 5
 type Passes = Record<Direction, Pass[]>
 
 async function* measure(asked: Asked, leaveOut: (why: string) => void): AsyncGenerator<Made> {
-  const folder = await mkdtemp(join(existsSync(TMPFS) ? TMPFS : tmpdir(), 'esdk-bench-'))
+  const scratch = await Scratch.make()
   try {
+    const folder = scratch.path
     const wanted = asked.bytes({ quick: 1024, full: 4096 })
     const bytes = Math.min(wanted, await roomIn(folder))
     if (bytes < wanted) leaveOut(`files of ${kibibytes(wanted)}: there is memory for ${bytes / MIB} MiB`)
@@ -58,7 +58,7 @@ async function* measure(asked: Asked, leaveOut: (why: string) => void): AsyncGen
     const passes = await measurePrograms(programs, plaintext, folder, rounds)
     for (const direction of DIRECTIONS) yield made(direction, bytes, passes)
   } finally {
-    await rm(folder, { recursive: true })
+    await scratch.remove()
   }
 }
 

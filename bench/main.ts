@@ -21,6 +21,7 @@ import { QUESTIONS, resultsMarkdown, withReadmeTable } from './support/markdown.
 import { type Answer, type QuestionName, type Results, missedOf } from './support/measurement.ts'
 import { resultsPage } from './support/page.ts'
 import { MIB, QUESTION_OPTIONS, positive } from './support/question.ts'
+import { onSignal } from './support/signals.ts'
 import { measurementTable } from './support/tables.ts'
 import { TITLES } from './support/titles.ts'
 
@@ -45,9 +46,11 @@ async function ask(node: string, question: QuestionName, engine: string): Promis
   const args = ['--import', 'tsx', join('bench', `${question}.ts`), '--json', '--engine', engine, '--rounds', rounds]
   const more = [...(mib === undefined ? [] : ['--mib', mib]), ...(full ? ['--full'] : [])]
   const child = spawn(node, [...args, ...more], { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] })
+  const forget = onSignal((signal) => child.kill(signal))
   const parts: Buffer[] = []
   child.stdout.on('data', (part: Buffer) => parts.push(part))
   const [code] = (await once(child, 'close')) as [number | null]
+  forget()
   if (code !== 0) throw new Error(`the question ${question} failed`)
   return JSON.parse(Buffer.concat(parts).toString('utf8')) as Answer // written by the question
 }

@@ -9,8 +9,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { RawAesKeyring, decrypt } from 'esdk-streams'
 import { DIRECTIONS, SUITES, type SuiteName, suiteLabel } from './support/contenders.ts'
@@ -19,6 +18,7 @@ import { PEERS, type PeerProcess, type Task } from './support/peer-process.ts'
 import { randomFile } from './support/programs.ts'
 import { type Asked, MIB, type Made, answer, megabytesPerSecond } from './support/question.ts'
 import { alternate, median, pairedRatio } from './support/rounds.ts'
+import { Scratch } from './support/scratch.ts'
 
 const OURS = 'esdk-streams'
 const CASES = {
@@ -34,9 +34,10 @@ const CASES = {
 const NAMES = { keyNamespace: 'bench', keyName: 'key' } as const
 
 async function* measure(asked: Asked, leaveOut: (why: string) => void): AsyncGenerator<Made> {
-  const folder = await mkdtemp(join(tmpdir(), 'esdk-bench-'))
+  const scratch = await Scratch.make()
   const peers = await started(asked, leaveOut)
   try {
+    const folder = scratch.path
     const bytes = asked.bytes({ quick: 32, full: 64 })
     await randomFile(join(folder, 'plaintext'), bytes)
     for (const [suite, frameLength] of CASES[asked.full ? 'full' : 'quick']) {
@@ -45,7 +46,7 @@ async function* measure(asked: Asked, leaveOut: (why: string) => void): AsyncGen
     }
   } finally {
     await Promise.all([...peers.values()].map((peer) => peer.close()))
-    await rm(folder, { recursive: true })
+    await scratch.remove()
   }
 }
 

@@ -11,13 +11,9 @@ export type PythonKmsKeys =
   | ({ readonly type: 'kms-discovery' } & DiscoveryFilter)
   | ({ readonly type: 'kms-mrk-discovery'; readonly region: string } & DiscoveryFilter)
 
-/**
- * The interpreter that has the SDK; the first time, installs it into `.cache/python` of the checkout.
- *
- * @throws UnavailableError where there is no Python ≥ 3.8 or the packages can't be installed.
- */
-export async function pythonSdk(): Promise<string> {
-  return await pythonEnvironment({
+/** The interpreter that has the AWS Encryption SDK for Python. @throws UnavailableError where it can't be had. */
+export function pythonSdk(): Promise<string> {
+  return pythonEnvironment({
     what: 'the Python peer',
     folder: 'python',
     requirements: new URL('requirements.txt', import.meta.url),
@@ -26,10 +22,10 @@ export async function pythonSdk(): Promise<string> {
 }
 
 /**
- * Starts the peer, which {@link pythonSdk} installs.
+ * Starts the peer; the first time, installs it into `.cache/python` of the checkout.
  *
  * @param environment added to this process's own, such as `AWS_ENDPOINT_URL` and credentials for it
- * @throws UnavailableError as that does
+ * @throws UnavailableError where there is no Python ≥ 3.8 or the packages can't be installed.
  */
 export async function startPythonPeer(environment: Readonly<Record<string, string>> = {}): Promise<Peer<PythonKey>> {
   const python = await pythonSdk()
