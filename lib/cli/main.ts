@@ -1,14 +1,15 @@
 #!/usr/bin/env node
 /** The command `esdk`: reads its arguments, listens to signals, and ends with the exit code that fits. */
 import { setMaxListeners } from 'node:events'
-import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
+import { benchCommand } from './bench.ts'
 import { decryptCommand } from './decrypt.ts'
 import { encryptCommand } from './encrypt.ts'
-import { EXIT, OutputClosed, asUsage, describeFailure, exitCodeOf } from './failure.ts'
+import { EXIT, OutputClosed, describeFailure, exitCodeOf } from './failure.ts'
 import { inspectCommand } from './inspect.ts'
 import { keygenCommand } from './keygen.ts'
 import { reencryptCommand } from './reencrypt.ts'
+import { packageVersion, versionRecord } from './version.ts'
 
 const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const
 const PATIENCE_MS = 1000
@@ -33,7 +34,8 @@ Examples:
   $ esdk encrypt backup.tar --key backup.jwk -c purpose=backup
   $ esdk inspect backup.tar.encrypted
   $ esdk decrypt backup.tar.encrypted --key backup.jwk
-  $ esdk reencrypt -r s3://backups/ --key backup.jwk --to-kms alias/backups`
+  $ esdk reencrypt -r s3://backups/ --key backup.jwk --to-kms alias/backups
+  $ esdk bench`
 
 function program(signal: AbortSignal): Command {
   const command = new Command('esdk')
@@ -46,7 +48,8 @@ function program(signal: AbortSignal): Command {
     })
     .addHelpText('after', EPILOGUE)
   const transfers = [encryptCommand(signal), decryptCommand(signal), reencryptCommand(signal)]
-  for (const sub of [keygenCommand(), ...transfers, inspectCommand(signal)]) command.addCommand(sub)
+  for (const sub of [keygenCommand(), ...transfers, inspectCommand(signal), benchCommand(signal)])
+    command.addCommand(sub)
   for (const each of [command, ...command.commands]) {
     each.exitOverride().configureOutput({
       outputError: (text, write) => {
@@ -61,27 +64,8 @@ function helpOf(command: Command): string {
   return command.parent === null ? 'esdk --help' : `esdk ${command.name()} --help`
 }
 
-/** What `--version --json` prints. */
-export interface VersionRecord {
-  readonly version: string
-  /** What seals and opens frames here: see ESDK_ENGINE in docs/performance.md. */
-  readonly engine: 'native' | 'node'
-  readonly node: string
-  readonly openssl: string
-}
-
 async function showVersion(json: boolean): Promise<void> {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
-  const { version } = JSON.parse(text) as { version: string } // our own file
-  if (!json) {
-    process.stdout.write(`${version}\n`)
-    return
-  }
-  const { frameCipherEngine } = await import('../crypto/frame-cipher-engine.ts')
-  const { name: engine } = asUsage(frameCipherEngine)
-  const { node, openssl } = process.versions
-  const record: VersionRecord = { version, engine, node, openssl }
-  process.stdout.write(`${JSON.stringify(record)}\n`)
+  process.stdout.write(`${json ? JSON.stringify(await versionRecord()) : packageVersion()}\n`)
 }
 
 /**

@@ -1,0 +1,46 @@
+/** Files of the system's packages, unpacked into the cache folder: nothing is installed, and no root needed. */
+import { execFile } from 'node:child_process'
+import { mkdir, readdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { cachedFolder, lastLine } from '../interop/cached-folder.ts'
+import { UnavailableError } from '../interop/pending.ts'
+
+const run = promisify(execFile)
+
+const INSTALL_TIMEOUT_MS = 120_000
+
+export interface PackageFile {
+  /** For whom, in messages. */
+  readonly what: string
+  /** Of the package. */
+  readonly name: string
+  /** Path of the file in the package. */
+  readonly file: string
+}
+
+/** The path of a file of a Debian package. @throws UnavailableError where the package can't be had. */
+export async function fileOfPackage({ what, name, file }: PackageFile): Promise<string> {
+  try {
+    const make = (fresh: string): Promise<void> => unpack(name, fresh)
+    return join(await cachedFolder({ name: `debian-${name}`, stamp: name, proof: file, make }), file)
+  } catch (error) {
+    throw new UnavailableError(`${what} is not installed, and its Debian package can't be had: ${lastLine(error)}`)
+  }
+}
+
+/** Lists of packages that are missing or old are fetched into the folder. */
+async function unpack(name: string, folder: string): Promise<void> {
+  const lists = join(folder, 'lists')
+  await mkdir(lists, { recursive: true })
+  const apart = ['-o', `Dir::State::lists=${lists}`, '-o', `Dir::Cache=${lists}`, '-o', 'APT::Sandbox::User=']
+  const options = { cwd: folder, timeout: INSTALL_TIMEOUT_MS }
+  await run('apt-get', ['download', name], options).catch(async () => {
+    await run('apt-get', [...apart, 'update'], options)
+    await run('apt-get', [...apart, 'download', name], options)
+  })
+  const archive = (await readdir(folder)).find((entry) => entry.endsWith('.deb'))!
+  await run('dpkg', ['-x', archive, '.'], options)
+  await rm(lists, { recursive: true, force: true })
+  await rm(join(folder, archive))
+}
