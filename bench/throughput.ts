@@ -22,7 +22,7 @@ import {
   buildClient,
 } from '@aws-crypto/client-node'
 import { DecryptStream, EncryptStream, RawAesKeyring } from 'esdk-streams'
-import { frameCipherEngine } from '#lib/crypto/frame-cipher-engine'
+import { cryptoEngine } from '#lib/crypto/engine'
 
 const MIB = 1024 * 1024
 const CHUNK_BYTES = 64 * 1024
@@ -209,7 +209,7 @@ function positive(option: string, text: string): number {
 /** Sets the engine of this process, while nothing has been sealed yet; the name of the one that serves. */
 function useEngine(asked: string | undefined): string {
   if (asked !== undefined) process.env['ESDK_ENGINE'] = asked
-  return frameCipherEngine().name
+  return cryptoEngine().name
 }
 
 /** Runs the benchmark once an engine, with the other arguments as they are. */

@@ -76,8 +76,8 @@ async function showVersion(json: boolean): Promise<void> {
     process.stdout.write(`${version}\n`)
     return
   }
-  const { frameCipherEngine } = await import('../crypto/frame-cipher-engine.ts')
-  const { name: engine } = asUsage(frameCipherEngine)
+  const { cryptoEngine } = await import('../crypto/engine.ts')
+  const { name: engine } = asUsage(cryptoEngine)
   const { node, openssl } = process.versions
   const record: VersionRecord = { version, engine, node, openssl }
   process.stdout.write(`${JSON.stringify(record)}\n`)

@@ -20,6 +20,8 @@ export interface NativeAddon {
   open(handle: NativeHandle, frames: Uint8Array, first: number, plaintext: Uint8Array): number
   /** Clears and frees the key schedule; again is fine. */
   end(handle: NativeHandle): void
+  /** Signs a digest with a private key in DER: how long the signature is that was written into the 160 bytes for it. */
+  signDigest(key: Uint8Array, digest: Uint8Array, signature: Uint8Array): number
 }
 
 /**

@@ -1,5 +1,5 @@
 /** The decrypt operation: client-apis/decrypt.md, in its order, each step a hard stop. */
-import { frameCipherEngine } from '../crypto/frame-cipher-engine.ts'
+import { cryptoEngine } from '../crypto/engine.ts'
 import type { FrameCipher } from '../crypto/frame-cipher.ts'
 import { AuthenticationError } from '../errors.ts'
 import { FINAL_FRAME_MARK, REGULAR_FRAME, readFinalFrameStart, readNonFramedStart } from '../format/frame.ts'
@@ -25,7 +25,7 @@ export async function* decryptMessage(
   const { header, messageKey, verifier } = message
   const { messageId, frameLength } = header
   const body = header.contentType === 'framed' ? framedBody : nonFramedBody
-  const cipher = frameCipherEngine().create({ messageKey, messageId, frameLength })
+  const cipher = cryptoEngine().createFrameCipher({ messageKey, messageId, frameLength })
   let held: Buffer
   try {
     held = yield* body(input, message, cipher, session, settings)

@@ -1,6 +1,6 @@
 /** The encrypt operation: client-apis/encrypt.md, in its order. */
 import { randomBytes } from 'node:crypto'
-import { frameCipherEngine } from '../crypto/frame-cipher-engine.ts'
+import { cryptoEngine } from '../crypto/engine.ts'
 import { sealHeader } from '../crypto/header-tag.ts'
 import { deriveMessageKeys } from '../crypto/message-keys.ts'
 import { MessageSigner } from '../crypto/signature.ts'
@@ -32,7 +32,7 @@ export async function* encryptMessage(
   yield headerBytes
 
   const { frameLength } = settings
-  const cipher = frameCipherEngine().create({ messageKey, messageId: header.messageId, frameLength })
+  const cipher = cryptoEngine().createFrameCipher({ messageKey, messageId: header.messageId, frameLength })
   try {
     // One byte more than a frame: the last full frame is held back, to become the final one if nothing follows.
     while (await input.atLeast(frameLength + 1)) {

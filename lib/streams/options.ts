@@ -1,5 +1,5 @@
 /** The options of both directions: one object, validated once, at once. */
-import { frameCipherEngine } from '../crypto/frame-cipher-engine.ts'
+import { cryptoEngine } from '../crypto/engine.ts'
 import { checkInteger } from '../errors.ts'
 import { type AlgorithmSuite, algorithmSuite, suiteHex } from '../format/algorithm-suite.ts'
 import {
@@ -154,7 +154,7 @@ type SharedSettings = Pick<
 
 function sharedSettings(options: EncryptOptions | DecryptOptions): SharedSettings {
   if (typeof options !== 'object' || (options as unknown) === null) throw new TypeError('expected an object of options')
-  frameCipherEngine() // an engine that can't be had is told at once
+  cryptoEngine() // an engine that can't be had is told at once
   const { commitmentPolicy = DEFAULT_COMMITMENT_POLICY, maxEncryptedDataKeys, maxHeaderBytes, maxFrameBytes } = options
   if (!COMMITMENT_POLICIES.includes(commitmentPolicy)) {
     throw new TypeError(

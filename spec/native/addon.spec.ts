@@ -1,9 +1,11 @@
 /** The addon's own boundary: whatever it is called with, it answers or throws, and a process lives on. */
 import assert from 'node:assert/strict'
+import { createPrivateKey, generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { inspect } from 'node:util'
 import { Worker } from 'node:worker_threads'
+import { p256 } from '@noble/curves/nist.js'
 import fc from 'fast-check'
 import type { NativeAddon, NativeHandle } from '#lib/crypto/native-addon'
 import { sequence } from '../arbitraries.ts'
@@ -12,6 +14,9 @@ import { useAddon } from '../crypto/addon.ts'
 const F = 16
 const SIZE = F + 32
 const AAD = Buffer.alloc(72)
+const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+const SIGNING_KEY = privateKey.export({ type: 'pkcs8', format: 'der' })
+const PUBLIC_KEY = publicKey.export({ type: 'spki', format: 'der' }).subarray(-65)
 const ENDED = { name: 'TypeError', message: 'this frame cipher has ended' }
 
 type Method = keyof NativeAddon
@@ -37,8 +42,8 @@ describe('native/addon', () => {
     return frames
   }
 
-  it('gives four functions, and handles that show nothing', () => {
-    assert.deepEqual(Object.keys(addon()).sort(), ['create', 'end', 'open', 'seal'])
+  it('gives five functions, and handles that show nothing', () => {
+    assert.deepEqual(Object.keys(addon()).sort(), ['create', 'end', 'open', 'seal', 'signDigest'])
     assert.deepEqual(Reflect.ownKeys(newHandle()), [])
   })
 
@@ -46,6 +51,14 @@ describe('native/addon', () => {
     const plaintext = Buffer.alloc(3 * F)
     assert.equal(addon().open(newHandle(), sealed(3, 5), 5, plaintext), 3)
     assert.deepEqual(plaintext, Buffer.alloc(3 * F, 7))
+  })
+
+  it('signs a digest, and leaves no error behind', () => {
+    const [digest, room] = [Buffer.alloc(32, 1), Buffer.alloc(160)]
+    const length = addon().signDigest(SIGNING_KEY, digest, room)
+    assert.ok(p256.verify(room.subarray(0, length), digest, PUBLIC_KEY, { prehash: false, lowS: false, format: 'der' }))
+    assert.throws(() => addon().signDigest(Buffer.alloc(9), digest, room), { message: 'OpenSSL could not sign' })
+    assert.throws(() => createPrivateKey('no key'), { code: 'ERR_OSSL_UNSUPPORTED' }) // not what the addon met
   })
 
   it('clears all output when any frame is not authentic, says which, and ends the handle', () => {
@@ -145,6 +158,38 @@ describe('native/addon', () => {
       'a detached output': [
         /RangeError: the output/,
         ({ seal }, handle) => seal(handle, Buffer.alloc(F), 1, detached(SIZE)),
+      ],
+      'a signing key that is none': [
+        /TypeError: the key must be/,
+        ({ signDigest }) => signDigest('key', Buffer.alloc(32), Buffer.alloc(160)),
+      ],
+      'a signing key that is no DER': [
+        /Error: OpenSSL could not sign/,
+        ({ signDigest }) => signDigest(Buffer.alloc(185, 0x30), Buffer.alloc(32), Buffer.alloc(160)),
+      ],
+      'a detached signing key': [
+        /Error: OpenSSL could not sign/,
+        ({ signDigest }) => signDigest(detached(185), Buffer.alloc(32), Buffer.alloc(160)),
+      ],
+      'a digest that is none': [
+        /TypeError: the digest must be/,
+        ({ signDigest }) => signDigest(SIGNING_KEY, null, Buffer.alloc(160)),
+      ],
+      'an empty digest': [
+        /RangeError: a digest has/,
+        ({ signDigest }) => signDigest(SIGNING_KEY, detached(32), Buffer.alloc(160)),
+      ],
+      'a digest that is too long': [
+        /RangeError: a digest has/,
+        ({ signDigest }) => signDigest(SIGNING_KEY, Buffer.alloc(49), Buffer.alloc(160)),
+      ],
+      'a signature that is none': [
+        /TypeError: the signature must be/,
+        ({ signDigest }) => signDigest(SIGNING_KEY, Buffer.alloc(32)),
+      ],
+      'too little room for a signature': [
+        /RangeError: there must be 160 bytes/,
+        ({ signDigest }) => signDigest(SIGNING_KEY, Buffer.alloc(32), Buffer.alloc(159)),
       ],
     }
     for (const [what, [message, call]] of Object.entries(WRONG)) {
