@@ -1,12 +1,5 @@
 import assert from 'node:assert/strict'
-import {
-  type KeyObject,
-  createPrivateKey,
-  createPublicKey,
-  createSign,
-  createVerify,
-  randomBytes,
-} from 'node:crypto'
+import { type KeyObject, createPrivateKey, createPublicKey, createSign, createVerify, randomBytes } from 'node:crypto'
 import { p256, p384 } from '@noble/curves/nist.js'
 import { type SignatureAlgorithm, algorithmSuite } from 'esdk-streams/format'
 import { MessageSigner, MessageVerifier, generateSigningKey, verificationKeyOf } from '#lib/crypto/signature'
