@@ -38,7 +38,7 @@ export async function openFileSource(path: string): Promise<FileSource> {
     return {
       bytes: blocksOf(handle),
       stats,
-      length: lengthOf(stats),
+      length: await lengthOf(handle, stats),
       ...(stats.isFile() && { ranges: rangesOf(handle, Number(stats.size)) }),
       close: () => handle.close(),
     }
@@ -82,9 +82,11 @@ async function readRange(handle: FileHandle, position: number, length: number): 
   return bytes.subarray(0, done)
 }
 
-/** The length that an open file says it has. */
-export function lengthOf(stats: BigIntStats): number | undefined {
-  return stats.isFile() && stats.size > 0n ? Number(stats.size) : undefined
+/** The length that an open file says it has, or 0 where there is nothing to read. */
+async function lengthOf(handle: FileHandle, stats: BigIntStats): Promise<number | undefined> {
+  if (!stats.isFile()) return undefined
+  if (stats.size > 0n) return Number(stats.size)
+  return (await readRange(handle, 0, 1)).length === 0 ? 0 : undefined
 }
 
 /** What can be read: a `FileHandle`, or something that looks like one. */

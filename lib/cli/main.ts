@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The command `esdk`: reads its arguments, listens to signals, and ends with the exit code that fits. */
+import { setMaxListeners } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { decryptCommand } from './decrypt.ts'
@@ -120,6 +121,7 @@ async function answer(signal: AbortSignal): Promise<void> {
 
 async function main(): Promise<number> {
   const controller = new AbortController()
+  setMaxListeners(0, controller.signal) // many files at once hear of it
   abortOnSignals(controller)
   // A reader of stderr or stdout that goes away is told to whoever writes.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)

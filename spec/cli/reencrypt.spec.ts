@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import type { ChildProcess } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { chmod, readFile, stat, writeFile } from 'node:fs/promises'
 import { setTimeout } from 'node:timers/promises'
@@ -6,8 +7,20 @@ import { HeadObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
 import { RawAesKeyring, decrypt, encrypt } from 'esdk-streams'
 import type { FileRecord } from '#lib/cli/record'
 import { useS3Server } from '../emulators/s3-setup.ts'
-import { AES_JWK, AES_KEY, OTHER_JWK, type Outcome, esdk, outcome, start, temporaryFolder } from './command.ts'
+import {
+  AES_JWK,
+  AES_KEY,
+  INTERRUPTED,
+  OTHER_JWK,
+  type Outcome,
+  esdk,
+  interrupted,
+  outcome,
+  start,
+  temporaryFolder,
+} from './command.ts'
 
+const FULL = process.env['ESDK_FULL'] === '1'
 const MIB = 1024 * 1024
 const KEYS = ['--key', 'old.jwk', '--to-key', 'new.jwk'] as const
 const keyring = new RawAesKeyring({ keyNamespace: 'esdk', keyName: 'k', wrappingKey: AES_KEY })
@@ -136,31 +149,39 @@ describe('esdk reencrypt', () => {
       assert.deepEqual(await shared.server.objectBytes(key), message)
     })
 
-    it('leaves the object as it was when it is interrupted, whenever that is', async () => {
-      let interrupted = 0
-      for (let kill = 0; kill < 10; kill++) {
+    it('leaves the object as it was, or the new one whole, when it is interrupted, whenever that is', async function () {
+      this.timeout(600_000)
+      const command = (): ChildProcess =>
+        start(folder.path, ['reencrypt', object, ...KEYS, '--part-size', '5242880'], { env: environment() })
+      const isWorking = (): boolean => shared.server.proxy.asked.length > 0
+      const put = new PutObjectCommand({ Bucket: shared.server.bucket, Key: key, Body: message })
+      const times = FULL ? 50 : 8
+
+      const uninterrupted = outcome(command())
+      while (!isWorking()) await setTimeout(2)
+      const began = performance.now()
+      await uninterrupted
+      const withinMs = (performance.now() - began) * 1.1
+      await shared.server.direct.send(put)
+
+      let inTime = 0
+      for (let kill = 0; kill < times; kill++) {
         const signal = kill % 2 === 0 ? 'SIGINT' : 'SIGTERM'
         shared.server.proxy.faults()
-        const child = start(folder.path, ['reencrypt', object, ...KEYS, '--part-size', '5242880'], {
-          env: environment(),
-        })
-        const ended = outcome(child)
-        while (shared.server.proxy.asked.length === 0 && child.exitCode === null) await setTimeout(2)
-        await setTimeout(Math.random() * 120)
-        child.kill(signal)
-        const { code, stderr } = await ended
+        const { code, stderr } = await interrupted(command(), signal, { isWorking, withinMs })
         assert.equal(stderr, '')
         assert.deepEqual(await shared.server.multipartUploads(), [])
-        const isOld = (await shared.server.objectBytes(key)).equals(message)
-        const expected = signal === 'SIGINT' ? 130 : 143
-        assert.equal(code, isOld ? expected : 0)
-        if (isOld) interrupted += 1
-        else
-          await shared.server.direct.send(
-            new PutObjectCommand({ Bucket: shared.server.bucket, Key: key, Body: message }),
-          )
+        const found = await shared.server.objectBytes(key)
+        const isOld = found.equals(message)
+        assert.equal(code, isOld ? INTERRUPTED[signal] : 0)
+        if (isOld) inTime += 1
+        else {
+          await assertReencrypted(found, { a: '1', b: '2' })
+          await shared.server.direct.send(put)
+        }
       }
-      assert.ok(interrupted > 0)
+      if (FULL) console.log(`        ${inTime} of ${times} were interrupted in time`)
+      assert.ok(inTime >= times / 4, `${inTime} of ${times} were interrupted in time`)
     })
   })
 })

@@ -1,14 +1,23 @@
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { readFile, stat, writeFile } from 'node:fs/promises'
-import { setTimeout } from 'node:timers/promises'
 import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
 import { RawAesKeyring, decrypt, encrypt } from 'esdk-streams'
 import { getObject, putObject } from 'esdk-streams/s3'
 import type { FileRecord } from '#lib/cli/record'
 import type { AnswerHead } from '../emulators/s3-fault-proxy.ts'
 import { useS3Server } from '../emulators/s3-setup.ts'
-import { AES_JWK, AES_KEY, OTHER_JWK, type Outcome, esdk, outcome, start, temporaryFolder } from './command.ts'
+import {
+  AES_JWK,
+  AES_KEY,
+  INTERRUPTED,
+  OTHER_JWK,
+  type Outcome,
+  esdk,
+  interrupted,
+  start,
+  temporaryFolder,
+} from './command.ts'
 
 const MIB = 1024 * 1024
 const KEY = ['--key', 'key.jwk'] as const
@@ -175,27 +184,23 @@ describe('esdk with objects of Amazon S3', () => {
 
   it('leaves nothing behind when it is interrupted, whenever that is', async () => {
     await put(`${key}.in`, plaintext)
-    let interrupted = 0
-    for (let kill = 0; kill < 10; kill++) {
+    let inTime = 0
+    for (let kill = 0; kill < 6; kill++) {
       const signal = kill % 2 === 0 ? 'SIGINT' : 'SIGTERM'
       const input = kill % 3 === 0 ? `${object}.in` : 'in'
       shared.server.proxy.faults()
       const args = ['encrypt', input, '-o', object, ...KEY, '--part-size', '5242880']
       const child = start(folder.path, args, { env: { ...shared.server.environment, ...quick } })
-      const ended = outcome(child)
-      while (shared.server.proxy.asked.length === 0 && child.exitCode === null) await setTimeout(2)
-      await setTimeout(Math.random() * 150)
-      child.kill(signal)
-      const { code, stderr } = await ended
+      const isWorking = (): boolean => shared.server.proxy.asked.length > 0
+      const { code, stderr } = await interrupted(child, signal, { isWorking, withinMs: 150 })
       assert.equal(stderr, '')
       assert.deepEqual(await shared.server.multipartUploads(), [])
       // It may have been done already: then all of it is there.
       const exists = await shared.server.objectExists(key)
-      const expected = signal === 'SIGINT' ? 130 : 143
-      assert.equal(code, exists ? 0 : expected)
-      if (!exists) interrupted += 1
+      assert.equal(code, exists ? 0 : INTERRUPTED[signal])
+      if (!exists) inTime += 1
       else await shared.server.direct.send(new DeleteObjectCommand({ Bucket: shared.server.bucket, Key: key }))
     }
-    assert.ok(interrupted > 0)
+    assert.ok(inTime > 0)
   })
 })

@@ -11,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { LimitError, TransferError } from '../../errors.ts'
 import { unlessAborted } from '../../materials/shared-request.ts'
 import { abortError } from '../../streams/abort-error.ts'
+import { LinkedController } from '../../streams/linked-controller.ts'
 import { settled } from './lost-answer.ts'
 import { whatOf } from './object-body.ts'
 import type { PartBuffers } from './part-buffers.ts'
@@ -35,7 +36,7 @@ export class MultipartUpload {
   readonly #sending = new Set<Promise<void>>()
   readonly #completed: CompletedPart[] = []
   /** Aborted with the upload: what is being sent stops. */
-  readonly #stop = new AbortController()
+  readonly #stop = new LinkedController()
   #id = ''
   /** The kind of checksum that the upload was made with, if it was. */
   #checksum: string | undefined

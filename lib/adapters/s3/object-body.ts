@@ -16,6 +16,7 @@ import {
 import { unlessAborted } from '../../materials/shared-request.ts'
 import { abortError } from '../../streams/abort-error.ts'
 import { NO_STRINGS } from '../../streams/decrypt-stream.ts'
+import { LinkedController } from '../../streams/linked-controller.ts'
 import { type OpenSource, openSource } from '../../streams/sources.ts'
 import { IdleWatch, type Watch, request, statusOf, transferError } from './s3-request.ts'
 
@@ -53,8 +54,8 @@ export class ObjectBody implements OpenSource {
   #body: OpenSource | undefined
   #failures = 0
   #sinceFailure = 0
-  readonly #closing = new AbortController()
-  /** What S3 is asked for meanwhile ends with the caller's signal, and when this is closed. */
+  /** Aborted with the caller's signal, and when this is closed. */
+  readonly #closing: LinkedController
   readonly #watch: Watch
 
   private constructor(range: ObjectRange, answer: GetObjectCommandOutput) {
@@ -62,8 +63,8 @@ export class ObjectBody implements OpenSource {
     this.#range = range
     this.#what = whatOf(range.params)
     const { signal, idleTimeoutMs } = range.watch
-    const { signal: closing } = this.#closing
-    this.#watch = { idleTimeoutMs, signal: signal === undefined ? closing : AbortSignal.any([signal, closing]) }
+    this.#closing = new LinkedController(signal)
+    this.#watch = { idleTimeoutMs, signal: this.#closing.signal }
     const { Body: body, $metadata, ...description } = answer
     this.description = description
     this.#body = openSource(body as AsyncIterable<Uint8Array>, NO_STRINGS) // a stream, of whatever kind the client makes
@@ -87,6 +88,17 @@ export class ObjectBody implements OpenSource {
   }
 
   async next(): Promise<Uint8Array | undefined> {
+    try {
+      const bytes = await this.#next()
+      if (bytes === undefined) this.#closing.release()
+      return bytes
+    } catch (error) {
+      this.#closing.release()
+      throw error
+    }
+  }
+
+  async #next(): Promise<Uint8Array | undefined> {
     for (;;) {
       this.#throwIfAborted()
       try {
