@@ -33,7 +33,7 @@ export class ReadWatch {
         },
         (error: unknown) => {
           this.#fail = undefined
-          reject(error)
+          reject(error instanceof Error ? error : new Error(String(error)))
         },
       )
     })
