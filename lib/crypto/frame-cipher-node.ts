@@ -34,9 +34,10 @@ export class NodeFrameCipher implements FrameCipher {
   readonly #regularAad: Buffer
   readonly #iv: Buffer = Buffer.alloc(IV_BYTES)
   readonly #counter: SequenceCounter
+  readonly #allocate: (bytes: number) => Buffer
 
   constructor(
-    { messageKey, messageId, frameLength }: FrameCipherParameters,
+    { messageKey, messageId, frameLength, allocate = (bytes) => Buffer.allocUnsafe(bytes) }: FrameCipherParameters,
     counter: SequenceCounter = new SequenceCounter(),
   ) {
     this.#key = new AeadKey(messageKey)
@@ -44,6 +45,7 @@ export class NodeFrameCipher implements FrameCipher {
     this.#frameLength = frameLength
     this.#regularAad = bodyAad(messageId, 'regular', 1, frameLength)
     this.#counter = counter
+    this.#allocate = allocate
   }
 
   sealRegular(...parts: readonly Buffer[]): readonly Buffer[] {
@@ -58,7 +60,7 @@ export class NodeFrameCipher implements FrameCipher {
 
   #sealTogether(parts: readonly Buffer[], first: number, count: number): Buffer {
     const size = this.#frameLength + REGULAR_FRAME.overhead
-    const frames = Buffer.allocUnsafe(count * size)
+    const frames = this.#allocate(count * size)
     let index = 0
     for (const plaintext of this.#contents(parts)) {
       const start = index * size
@@ -126,7 +128,7 @@ export class NodeFrameCipher implements FrameCipher {
           parts.find((part) => part.length > 0)!,
           first,
         )
-      const plaintext = Buffer.allocUnsafe(count * this.#frameLength)
+      const plaintext = this.#allocate(count * this.#frameLength)
       let index = 0
       try {
         for (const frame of this.#contents(parts, size)) {

@@ -11,6 +11,7 @@ import { BATCH_BYTES } from './batch.ts'
 import type { ByteQueue } from './byte-queue.ts'
 import { type OpenedMessage, openMessageHeader } from './open-header.ts'
 import type { DecryptSettings } from './options.ts'
+import { allocatorOf } from './output-memory.ts'
 import type { Session } from './protocol-transform.ts'
 
 const NOTHING = Buffer.alloc(0)
@@ -25,7 +26,12 @@ export async function* decryptMessage(
   const { header, messageKey, verifier } = message
   const { messageId, frameLength } = header
   const body = header.contentType === 'framed' ? framedBody : nonFramedBody
-  const cipher = cryptoEngine().createFrameCipher({ messageKey, messageId, frameLength })
+  const cipher = cryptoEngine().createFrameCipher({
+    messageKey,
+    messageId,
+    frameLength,
+    allocate: allocatorOf(session.memory),
+  })
   let held: Buffer
   try {
     held = yield* body(input, message, cipher, session, settings)

@@ -14,6 +14,7 @@ import { type EncryptionMaterials, checkEncryptionMaterials } from '../materials
 import type { ByteQueue } from './byte-queue.ts'
 import { unlessAborted } from '../materials/shared-request.ts'
 import type { EncryptSettings } from './options.ts'
+import { allocatorOf } from './output-memory.ts'
 import type { Session } from './protocol-transform.ts'
 import { BATCH_BYTES } from './batch.ts'
 
@@ -32,7 +33,12 @@ export async function* encryptMessage(
   yield headerBytes
 
   const { frameLength } = settings
-  const cipher = cryptoEngine().createFrameCipher({ messageKey, messageId: header.messageId, frameLength })
+  const cipher = cryptoEngine().createFrameCipher({
+    messageKey,
+    messageId: header.messageId,
+    frameLength,
+    allocate: allocatorOf(session.memory),
+  })
   try {
     // One byte more than a frame: the last full frame is held back, to become the final one if nothing follows.
     while (await input.atLeast(frameLength + 1)) {
