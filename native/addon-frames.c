@@ -45,11 +45,6 @@ struct batch {
   struct bytes output;
 };
 
-static bool overlap(struct bytes a, struct bytes b) {
-  const uintptr_t start_a = (uintptr_t)a.data, start_b = (uintptr_t)b.data;
-  return start_a < start_b + b.length && start_b < start_a + a.length;
-}
-
 /* (handle, input, first, output): a frame takes the frame length in one of them, and the overhead more in the other. */
 static bool batch_of(napi_env env, napi_callback_info info, size_t in_overhead, size_t out_overhead,
                      struct batch *batch) {

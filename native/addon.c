@@ -14,7 +14,8 @@ EXPORT int32_t node_api_module_get_api_version_v1(void) { return 8; }
 
 EXPORT napi_value napi_register_module_v1(napi_env env, napi_value exports) {
   if (OpenSSL_version_num() >> 28 != ESDK_OPENSSL_MAJOR) return throw_error(env, "another major version of OpenSSL");
-  if (!define_frames(env, exports) || !define_signature(env, exports)) {
+  if (!define_frames(env, exports) || !define_keys(env, exports) ||
+      !define_signature(env, exports)) {
     return throw_error(env, "Node took no functions");
   }
   return exports;

@@ -5,6 +5,7 @@
 #include "node-api.h"
 
 bool define_frames(napi_env env, napi_value exports);
+bool define_keys(napi_env env, napi_value exports);
 bool define_signature(napi_env env, napi_value exports);
 
 #endif

@@ -30,6 +30,11 @@ bool bytes_of(napi_env env, napi_value value, struct bytes *bytes) {
   return true;
 }
 
+bool overlap(struct bytes a, struct bytes b) {
+  const uintptr_t start_a = (uintptr_t)a.data, start_b = (uintptr_t)b.data;
+  return start_a < start_b + b.length && start_b < start_a + a.length;
+}
+
 bool integer_of(napi_env env, napi_value value, uint32_t most, uint32_t *result) {
   double number;
   if (napi_get_value_double(env, value, &number) != napi_ok || !(number >= 1 && number <= most)) return false;

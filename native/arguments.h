@@ -4,7 +4,7 @@
 
 #include "node-api.h"
 
-enum { MAX_ARGUMENTS = 4 };
+enum { MAX_ARGUMENTS = 6 };
 
 struct bytes {
   uint8_t *data;
@@ -21,6 +21,9 @@ bool arguments_of(napi_env env, napi_callback_info info, napi_value *arguments);
 
 /* A Uint8Array's bytes; none of a detached one. */
 bool bytes_of(napi_env env, napi_value value, struct bytes *bytes);
+
+/* Whether they share any memory. */
+bool overlap(struct bytes a, struct bytes b);
 
 /* An integer from 1 to `most`. */
 bool integer_of(napi_env env, napi_value value, uint32_t most, uint32_t *result);

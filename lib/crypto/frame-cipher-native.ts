@@ -14,8 +14,8 @@ import type { NativeAddon, NativeHandle } from './native-addon.ts'
 
 /**
  * A frame cipher over the addon. Each batch gets fresh memory unless its caller has some: `Buffer.allocUnsafeSlow` is
- * as fast as any other that is not kept beyond its use. What comes once a message (its final frame, or its content without frames) goes
- * through node:crypto, under the same counter: a short message then needs no key schedule of its own.
+ * as fast as any other that is not kept beyond its use. What comes once a message (its final frame, or its content without frames) has a
+ * cipher of its own, under the same counter: a short message then needs no handle.
  */
 export class NativeFrameCipher implements FrameCipher {
   readonly #addon: NativeAddon
@@ -30,7 +30,7 @@ export class NativeFrameCipher implements FrameCipher {
     this.#parameters = parameters
     this.#counter = counter
     this.#allocate = parameters.allocate ?? ((bytes) => Buffer.allocUnsafeSlow(bytes))
-    this.#once = new NodeFrameCipher(parameters, counter)
+    this.#once = new NodeFrameCipher(parameters, counter, addon)
   }
 
   sealRegular(...parts: readonly Buffer[]): readonly Buffer[] {

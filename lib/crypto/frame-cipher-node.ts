@@ -19,6 +19,7 @@ import {
   frameNotAuthentic,
   frameOutOfOrder,
 } from './frame-cipher.ts'
+import type { NativeAddon } from './native-addon.ts'
 
 /** From this length on, sealed frames leave in pieces. */
 const LARGE_FRAME_BYTES = 32 * 1024
@@ -26,7 +27,7 @@ const LARGE_FRAME_BYTES = 32 * 1024
 /** No piece is smaller, so that who writes them one by one does not write tiny ones. */
 const EDGE_BYTES = 8 * 1024
 
-/** A frame cipher over node:crypto. */
+/** A frame cipher over node:crypto. With an addon, short contents go through that. */
 export class NodeFrameCipher implements FrameCipher {
   readonly #key: AeadKey
   readonly #messageId: Buffer
@@ -39,8 +40,9 @@ export class NodeFrameCipher implements FrameCipher {
   constructor(
     { messageKey, messageId, frameLength, allocate = (bytes) => Buffer.allocUnsafe(bytes) }: FrameCipherParameters,
     counter: SequenceCounter = new SequenceCounter(),
+    addon?: NativeAddon,
   ) {
-    this.#key = new AeadKey(messageKey)
+    this.#key = new AeadKey(messageKey, addon)
     this.#messageId = messageId
     this.#frameLength = frameLength
     this.#regularAad = bodyAad(messageId, 'regular', 1, frameLength)

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { decrypt, encrypt } from 'esdk-streams'
 import { ALGORITHM_SUITES } from 'esdk-streams/format'
-import { type EngineName, chooseEngine, cryptoEngine } from '#lib/crypto/engine'
+import { chooseAddon } from '#lib/crypto/addon-choice'
+import { type CryptoEngine, type EngineName, cryptoEngine, engineOver } from '#lib/crypto/engine'
 import { NativeFrameCipher } from '#lib/crypto/frame-cipher-native'
 import { NodeFrameCipher } from '#lib/crypto/frame-cipher-node'
 import type { NativeAddon } from '#lib/crypto/native-addon'
@@ -110,7 +111,18 @@ async function passesMessages(engine: EngineName): Promise<void> {
 }
 
 describe('crypto/engine', () => {
-  const addon = (): NativeAddon => ({ create: never, seal: never, open: never, end: never, signDigest: never })
+  const addon = (): NativeAddon => ({
+    create: never,
+    seal: never,
+    open: never,
+    end: never,
+    sealOnce: never,
+    openOnce: never,
+    deriveTwo: never,
+    signDigest: never,
+  })
+  const chooseEngine = (asked: string | undefined, load: () => NativeAddon): CryptoEngine =>
+    engineOver(chooseAddon(asked, load))
   const unavailable = (): never => {
     throw new Error('no addon here')
   }

@@ -42,8 +42,17 @@ describe('native/addon', () => {
     return frames
   }
 
-  it('gives five functions, and handles that show nothing', () => {
-    assert.deepEqual(Object.keys(addon()).sort(), ['create', 'end', 'open', 'seal', 'signDigest'])
+  it('gives eight functions, and handles that show nothing', () => {
+    assert.deepEqual(Object.keys(addon()).sort(), [
+      'create',
+      'deriveTwo',
+      'end',
+      'open',
+      'openOnce',
+      'seal',
+      'sealOnce',
+      'signDigest',
+    ])
     assert.deepEqual(Reflect.ownKeys(newHandle()), [])
   })
 
@@ -51,6 +60,20 @@ describe('native/addon', () => {
     const plaintext = Buffer.alloc(3 * F)
     assert.equal(addon().open(newHandle(), sealed(3, 5), 5, plaintext), 3)
     assert.deepEqual(plaintext, Buffer.alloc(3 * F, 7))
+  })
+
+  it('seals and opens once, clears what is not authentic, and refuses overlap', () => {
+    const [key, iv, aad] = [sequence(0, 32), sequence(1, 12), Buffer.from('aad')]
+    const sealed = Buffer.alloc(5 + 16)
+    addon().sealOnce(key, iv, aad, Buffer.from('plain'), sealed)
+    const plaintext = Buffer.alloc(5)
+    assert.equal(addon().openOnce(key, iv, aad, sealed.subarray(0, 5), plaintext, sealed.subarray(5)), true)
+    assert.equal(plaintext.toString(), 'plain')
+    assert.equal(addon().openOnce(key, iv, iv, sealed.subarray(0, 5), plaintext, sealed.subarray(5)), false)
+    assert.deepEqual(plaintext, Buffer.alloc(5))
+    assert.throws(() => {
+      addon().sealOnce(key, iv, aad, sealed.subarray(0, 5), sealed)
+    }, /RangeError: input and output overlap/)
   })
 
   it('signs a digest, and leaves no error behind', () => {
@@ -158,6 +181,118 @@ describe('native/addon', () => {
       'a detached output': [
         /RangeError: the output/,
         ({ seal }, handle) => seal(handle, Buffer.alloc(F), 1, detached(SIZE)),
+      ],
+      'no key to seal with': [/TypeError: the key must be/, ({ sealOnce }) => sealOnce()],
+      'a key to seal with that is no AES key': [
+        /RangeError: an AES key has/,
+        ({ sealOnce }) =>
+          sealOnce(Buffer.alloc(15), Buffer.alloc(12), Buffer.alloc(0), Buffer.alloc(1), Buffer.alloc(17)),
+      ],
+      'an IV that is none': [
+        /TypeError: the IV must be/,
+        ({ sealOnce }) => sealOnce(Buffer.alloc(16), 12, Buffer.alloc(0), Buffer.alloc(1), Buffer.alloc(17)),
+      ],
+      'an IV of 11 bytes': [
+        /RangeError: an IV has/,
+        ({ sealOnce }) =>
+          sealOnce(Buffer.alloc(16), Buffer.alloc(11), Buffer.alloc(0), Buffer.alloc(1), Buffer.alloc(17)),
+      ],
+      'a detached IV': [
+        /RangeError: an IV has/,
+        ({ openOnce }) =>
+          openOnce(Buffer.alloc(16), detached(12), Buffer.alloc(0), Buffer.alloc(1), Buffer.alloc(1), Buffer.alloc(16)),
+      ],
+      'an AAD that is none, once': [
+        /TypeError: the AAD must be/,
+        ({ sealOnce }) => sealOnce(Buffer.alloc(16), Buffer.alloc(12), {}, Buffer.alloc(1), Buffer.alloc(17)),
+      ],
+      'an input that is none, once': [
+        /TypeError: the input must be/,
+        ({ sealOnce }) => sealOnce(Buffer.alloc(16), Buffer.alloc(12), Buffer.alloc(0), 1, Buffer.alloc(17)),
+      ],
+      'an output that is none, once': [
+        /TypeError: the output must be/,
+        ({ sealOnce }) => sealOnce(Buffer.alloc(16), Buffer.alloc(12), Buffer.alloc(0), Buffer.alloc(1)),
+      ],
+      'too little room for ciphertext and tag': [
+        /RangeError: the output must have room for ciphertext/,
+        ({ sealOnce }) =>
+          sealOnce(Buffer.alloc(16), Buffer.alloc(12), Buffer.alloc(0), Buffer.alloc(1), Buffer.alloc(16)),
+      ],
+      'too much room for ciphertext and tag': [
+        /RangeError: the output must have room for ciphertext/,
+        ({ sealOnce }) =>
+          sealOnce(Buffer.alloc(16), Buffer.alloc(12), Buffer.alloc(0), Buffer.alloc(1), Buffer.alloc(18)),
+      ],
+      'too little room for the plaintext': [
+        /RangeError: the output must have room for the plaintext/,
+        ({ openOnce }) =>
+          openOnce(
+            Buffer.alloc(16),
+            Buffer.alloc(12),
+            Buffer.alloc(0),
+            Buffer.alloc(2),
+            Buffer.alloc(1),
+            Buffer.alloc(16),
+          ),
+      ],
+      'a tag that is none': [
+        /TypeError: the tag must be/,
+        ({ openOnce }) =>
+          openOnce(Buffer.alloc(16), Buffer.alloc(12), Buffer.alloc(0), Buffer.alloc(1), Buffer.alloc(1)),
+      ],
+      'a tag of 15 bytes': [
+        /RangeError: a tag has/,
+        ({ openOnce }) =>
+          openOnce(
+            Buffer.alloc(16),
+            Buffer.alloc(12),
+            Buffer.alloc(0),
+            Buffer.alloc(1),
+            Buffer.alloc(1),
+            Buffer.alloc(15),
+          ),
+      ],
+      'a detached tag': [
+        /RangeError: a tag has/,
+        ({ openOnce }) =>
+          openOnce(Buffer.alloc(16), Buffer.alloc(12), Buffer.alloc(0), Buffer.alloc(1), Buffer.alloc(1), detached(16)),
+      ],
+      'nothing to derive from': [/TypeError: data key, salt/, ({ deriveTwo }) => deriveTwo()],
+      'an empty data key': [
+        /RangeError: a data key has/,
+        ({ deriveTwo }) =>
+          deriveTwo(Buffer.alloc(0), Buffer.alloc(32), Buffer.alloc(9), Buffer.alloc(9), Buffer.alloc(64)),
+      ],
+      'a long data key': [
+        /RangeError: a data key has/,
+        ({ deriveTwo }) =>
+          deriveTwo(Buffer.alloc(1025), Buffer.alloc(32), Buffer.alloc(9), Buffer.alloc(9), Buffer.alloc(64)),
+      ],
+      'an empty salt': [
+        /RangeError: a salt has/,
+        ({ deriveTwo }) =>
+          deriveTwo(Buffer.alloc(32), detached(32), Buffer.alloc(9), Buffer.alloc(9), Buffer.alloc(64)),
+      ],
+      'a long salt': [
+        /RangeError: a salt has/,
+        ({ deriveTwo }) =>
+          deriveTwo(Buffer.alloc(32), Buffer.alloc(129), Buffer.alloc(9), Buffer.alloc(9), Buffer.alloc(64)),
+      ],
+      'an empty label': [
+        /RangeError: a label has/,
+        ({ deriveTwo }) =>
+          deriveTwo(Buffer.alloc(32), Buffer.alloc(32), Buffer.alloc(0), Buffer.alloc(9), Buffer.alloc(64)),
+      ],
+      'a long label': [
+        /RangeError: a label has/,
+        ({ deriveTwo }) =>
+          deriveTwo(Buffer.alloc(32), Buffer.alloc(32), Buffer.alloc(9), Buffer.alloc(65), Buffer.alloc(64)),
+      ],
+      'too little room for keys': [
+        /RangeError: there must be 64 bytes/,
+        ({ deriveTwo }) =>
+          deriveTwo(Buffer.alloc(32), Buffer.alloc(32), Buffer.alloc(9), Buffer.alloc(9), Buffer.alloc(63)),
       ],
       'a signing key that is none': [
         /TypeError: the key must be/,

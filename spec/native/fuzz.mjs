@@ -62,6 +62,18 @@ function value() {
 
 /** Right, but for one argument now and then. */
 function nearlyRight(method) {
+  if (method === 'sealOnce' || method === 'openOnce') {
+    const [input, overhead] = [memory(draw(300)), method === 'sealOnce' ? 16 : 0]
+    const args = [memory(pick([16, 24, 32])), memory(12), memory(draw(100)), input, memory(input.length + overhead)]
+    if (method === 'openOnce') args.push(memory(16))
+    if (draw(3) === 0) args[draw(args.length)] = value()
+    return args
+  }
+  if (method === 'deriveTwo') {
+    const args = [1 + draw(64), 1 + draw(128), 1 + draw(64), 1 + draw(64), 64].map(memory)
+    if (draw(3) === 0) args[draw(5)] = value()
+    return args
+  }
   if (method === 'signDigest') {
     const args = [Uint8Array.from(privateKey), memory(pick([32, 48])), memory(160)]
     if (draw(3) === 0) args[draw(3)] = value()
@@ -80,7 +92,18 @@ function nearlyRight(method) {
 
 let answers = 0
 for (let call = 0; call < calls; call++) {
-  const method = pick(['create', 'seal', 'open', 'seal', 'open', 'end', 'signDigest'])
+  const method = pick([
+    'create',
+    'seal',
+    'open',
+    'seal',
+    'open',
+    'end',
+    'sealOnce',
+    'openOnce',
+    'deriveTwo',
+    'signDigest',
+  ])
   const args =
     draw(2) === 0 && method !== 'create' && method !== 'end'
       ? nearlyRight(method)

@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../native/aead.h"
 #include "../../native/frame-cipher.h"
+#include "../../native/key-derivation.h"
 #include "../../native/signature.h"
 
 enum { MAX_LENGTH = 70000 };
@@ -80,6 +82,41 @@ static void refuses(size_t key_length, size_t aad_length, size_t length) {
   assert(frame_cipher_new(bytes, key_length, bytes, aad_length, length) == NULL);
 }
 
+static void once(size_t key_length) {
+  const size_t length = draw(300), aad_length = draw(100);
+  uint8_t *key = drawn(key_length), *iv = drawn(IV_BYTES), *aad = drawn(aad_length + 1), *plaintext = drawn(length + 1);
+  uint8_t *sealed = malloc(length + TAG_BYTES), *opened = malloc(length + 1);
+  assert(sealed != NULL && opened != NULL);
+  const struct aead aead = {key, key_length, iv, aad, aad_length};
+  assert(aead_seal(&aead, plaintext, length, sealed));
+  assert(aead_open(&aead, sealed, length, sealed + length, opened));
+  assert(memcmp(opened, plaintext, length) == 0);
+  sealed[draw((uint32_t)(length + TAG_BYTES))] ^= 1;
+  memset(opened, 0xee, length);
+  assert(!aead_open(&aead, sealed, length, sealed + length, opened));
+  assert(all_zero(opened, length));
+  free(key);
+  free(iv);
+  free(aad);
+  free(plaintext);
+  free(sealed);
+  free(opened);
+}
+
+static void derive(void) {
+  const size_t key_length = 1 + draw(MAX_DATA_KEY_BYTES), salt_length = 1 + draw(MAX_SALT_BYTES);
+  const struct label labels[] = {{drawn(MAX_LABEL_BYTES), MAX_LABEL_BYTES}, {drawn(1), 1}};
+  uint8_t *key = drawn(key_length), *salt = drawn(salt_length), *derived = malloc(2 * DERIVED_BYTES);
+  assert(derived != NULL);
+  assert(derive_two(key, key_length, salt, salt_length, labels[0], labels[1], derived));
+  assert(memcmp(derived, derived + DERIVED_BYTES, DERIVED_BYTES) != 0);
+  free(key);
+  free(salt);
+  free(derived);
+  free((void *)labels[0].bytes);
+  free((void *)labels[1].bytes);
+}
+
 /* Keys of P-256 and of nothing, in memory as long as they are. */
 static void sign(void) {
   static const char hex[] = "303102010104200102030405060708091011121314151617181920212223242526272829303132a00a06082a8648ce3d030107";
@@ -109,6 +146,8 @@ int main(int count, char **arguments) {
     const size_t length = 1 + (round % 10 == 0 ? draw(MAX_LENGTH) : draw(200));
     const size_t aad_length = MIN_AAD_BYTES + draw(MAX_AAD_BYTES - MIN_AAD_BYTES + 1);
     if (round % 10 == 0) sign();
+    once(keys[round % 3]);
+    derive();
     round_trip(keys[round % 3], aad_length, length, 1 + draw(20));
   }
   refuses(0, 72, 16);
