@@ -4,6 +4,9 @@
 #include "arguments.h"
 #include "frame-cipher.h"
 #include "key-derivation.h"
+#include "openssl.h"
+
+enum { MAX_RANDOM_BYTES = 1024 };
 
 /* (key, iv, aad, input, output) */
 static bool aead_of(napi_env env, const napi_value *arguments, struct aead *aead, struct bytes *input,
@@ -79,7 +82,20 @@ static napi_value derive(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
+/* random(bytes): fills at most 1024 of them from OpenSSL's generator, as node:crypto does. */
+static napi_value fill_random(napi_env env, napi_callback_info info) {
+  napi_value arguments[MAX_ARGUMENTS];
+  struct bytes bytes;
+  if (!arguments_of(env, info, arguments)) return NULL;
+  if (!bytes_of(env, arguments[0], &bytes)) return throw_type(env, "the bytes must be a Uint8Array");
+  if (bytes.length == 0 || bytes.length > MAX_RANDOM_BYTES) return throw_range(env, "there must be 1 to 1024 bytes");
+  ERR_set_mark();
+  const bool done = RAND_bytes(bytes.data, (int)bytes.length) == 1;
+  ERR_pop_to_mark();
+  return done ? NULL : throw_error(env, "OpenSSL gave no random bytes");
+}
+
 bool define_keys(napi_env env, napi_value exports) {
   return define(env, exports, "sealOnce", seal) && define(env, exports, "openOnce", open) &&
-         define(env, exports, "deriveTwo", derive);
+         define(env, exports, "deriveTwo", derive) && define(env, exports, "random", fill_random);
 }

@@ -12,6 +12,7 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/rand.h>
 #else
 typedef struct engine_st ENGINE;
 typedef struct evp_cipher_st EVP_CIPHER;
@@ -42,6 +43,8 @@ int EVP_CipherInit_ex(EVP_CIPHER_CTX *context, const EVP_CIPHER *type, ENGINE *e
 int EVP_CipherUpdate(EVP_CIPHER_CTX *context, unsigned char *out, int *out_length, const unsigned char *in,
                      int in_length);
 int EVP_CipherFinal_ex(EVP_CIPHER_CTX *context, unsigned char *out, int *out_length);
+
+int RAND_bytes(unsigned char *bytes, int length);
 
 const EVP_MD *EVP_sha512(void);
 EVP_MD_CTX *EVP_MD_CTX_new(void);

@@ -39,6 +39,8 @@ export interface NativeAddon {
     secondLabel: Uint8Array,
     derived: Uint8Array,
   ): void
+  /** Fills 1 to 1024 bytes with random ones. */
+  random(bytes: Uint8Array): void
   /** Signs a digest with a private key in DER: how long the signature is that was written into the 160 bytes for it. */
   signDigest(key: Uint8Array, digest: Uint8Array, signature: Uint8Array): number
 }

@@ -1,8 +1,8 @@
 /** The encrypt operation: client-apis/encrypt.md, in its order. */
-import { randomBytes } from 'node:crypto'
 import { cryptoEngine } from '../crypto/engine.ts'
 import { sealHeader } from '../crypto/header-tag.ts'
 import { deriveMessageKeys } from '../crypto/message-keys.ts'
+import { fewRandomBytes } from '../crypto/random.ts'
 import { MessageSigner } from '../crypto/signature.ts'
 import { LengthError, LimitError, WrapError } from '../errors.ts'
 import { encodeEncryptionContext, selectPairs } from '../format/encryption-context.ts'
@@ -132,7 +132,7 @@ function makeHeader(
   { frameLength, limits }: EncryptSettings,
 ): MadeHeader {
   const { suite, encryptionContext, requiredEncryptionContextKeys, encryptedDataKeys } = materials
-  const messageId = randomBytes(MESSAGE_ID_BYTES[suite.messageVersion])
+  const messageId = fewRandomBytes(MESSAGE_ID_BYTES[suite.messageVersion])
   const { messageKey, commitment } = deriveMessageKeys(suite, materials.dataKey, messageId)
   const fields = {
     suite,

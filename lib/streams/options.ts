@@ -127,24 +127,18 @@ export function encryptSettings(options: EncryptOptions): EncryptSettings {
       )
     }
   }
-  return {
-    ...shared,
-    frameLength,
-    plaintextLength,
-    plaintextLengthBound,
-    algorithmSuite: chosenSuite(options, shared.commitmentPolicy),
-  }
+  const algorithmSuite = chosenSuite(options, shared.commitmentPolicy)
+  return Object.assign(shared, { frameLength, plaintextLength, plaintextLengthBound, algorithmSuite })
 }
 
 /** @throws TypeError | RangeError when an option is unfit. */
 export function decryptSettings(options: DecryptOptions): DecryptSettings {
-  return {
-    ...sharedSettings(options),
+  return Object.assign(sharedSettings(options), {
     unsignedOnly: flag('unsignedOnly', options.unsignedOnly),
     verifyFirst: flag('verifyFirst', options.verifyFirst),
     spoolFolder: options.spoolFolder,
     allowNet400Messages: flag('allowNet400Messages', options.allowNet400Messages),
-  }
+  })
 }
 
 type SharedSettings = Pick<

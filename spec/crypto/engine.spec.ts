@@ -119,6 +119,7 @@ describe('crypto/engine', () => {
     sealOnce: never,
     openOnce: never,
     deriveTwo: never,
+    random: never,
     signDigest: never,
   })
   const chooseEngine = (asked: string | undefined, load: () => NativeAddon): CryptoEngine =>

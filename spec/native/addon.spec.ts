@@ -42,13 +42,14 @@ describe('native/addon', () => {
     return frames
   }
 
-  it('gives eight functions, and handles that show nothing', () => {
+  it('gives nine functions, and handles that show nothing', () => {
     assert.deepEqual(Object.keys(addon()).sort(), [
       'create',
       'deriveTwo',
       'end',
       'open',
       'openOnce',
+      'random',
       'seal',
       'sealOnce',
       'signDigest',
@@ -294,6 +295,9 @@ describe('native/addon', () => {
         ({ deriveTwo }) =>
           deriveTwo(Buffer.alloc(32), Buffer.alloc(32), Buffer.alloc(9), Buffer.alloc(9), Buffer.alloc(63)),
       ],
+      'random bytes of nothing': [/TypeError: the bytes must be/, ({ random }) => random()],
+      'no random bytes': [/RangeError: there must be 1 to 1024/, ({ random }) => random(detached(9))],
+      'too many random bytes': [/RangeError: there must be 1 to 1024/, ({ random }) => random(Buffer.alloc(1025))],
       'a signing key that is none': [
         /TypeError: the key must be/,
         ({ signDigest }) => signDigest('key', Buffer.alloc(32), Buffer.alloc(160)),

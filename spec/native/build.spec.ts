@@ -108,7 +108,7 @@ describe('native/build', () => {
       const program = 'console.log(Object.keys(require(process.argv[1])).join())'
       assert.equal(
         execFileSync(process.execPath, ['-e', program, built()[0]!], { encoding: 'utf8' }),
-        'create,seal,open,end,sealOnce,openOnce,deriveTwo,signDigest\n',
+        'create,seal,open,end,sealOnce,openOnce,deriveTwo,random,signDigest\n',
       )
       for (const name of SOURCES) {
         const included = readFileSync(join(folder, name), 'utf8').replace(/#ifdef ESDK_WITH_HEADERS[\s\S]*?#else/g, '')

@@ -69,6 +69,7 @@ function nearlyRight(method) {
     if (draw(3) === 0) args[draw(args.length)] = value()
     return args
   }
+  if (method === 'random') return [draw(3) === 0 ? value() : memory(draw(2000))]
   if (method === 'deriveTwo') {
     const args = [1 + draw(64), 1 + draw(128), 1 + draw(64), 1 + draw(64), 64].map(memory)
     if (draw(3) === 0) args[draw(5)] = value()
@@ -102,6 +103,7 @@ for (let call = 0; call < calls; call++) {
     'sealOnce',
     'openOnce',
     'deriveTwo',
+    'random',
     'signDigest',
   ])
   const args =
