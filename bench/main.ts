@@ -15,7 +15,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { cpus, loadavg, totalmem, type } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { frameCipherEngine } from '#lib/crypto/frame-cipher-engine'
+import { cryptoEngine } from '#lib/crypto/engine'
 import { nodeOfVersion } from '../scripts/node-binary.ts'
 import { QUESTIONS, resultsMarkdown, withReadmeTable } from './support/markdown.ts'
 import { type Answer, type QuestionName, type Results, missedOf } from './support/measurement.ts'
@@ -73,7 +73,7 @@ async function nodesAsked(): Promise<readonly string[]> {
 }
 
 async function askAll(): Promise<Answer> {
-  const serving = frameCipherEngine().name
+  const serving = cryptoEngine().name
   const engines = flags.engine ?? (serving === 'native' ? ['native', 'node'] : [serving])
   const answers: Answer[] = []
   for (const question of questionsAsked()) {

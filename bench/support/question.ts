@@ -1,6 +1,6 @@
 /** A question is a program of its own: its options, the engine of its process, and how it answers. */
 import { parseArgs } from 'node:util'
-import { frameCipherEngine } from '#lib/crypto/frame-cipher-engine'
+import { cryptoEngine } from '#lib/crypto/engine'
 import { type Answer, type EngineName, type Measurement, type QuestionName, missedOf } from './measurement.ts'
 import { measurementTable } from './tables.ts'
 
@@ -39,7 +39,7 @@ export async function answer(
     options: { ...QUESTION_OPTIONS, engine: { type: 'string' }, json: { type: 'boolean', default: false } },
   })
   if (values.engine !== undefined) process.env['ESDK_ENGINE'] = values.engine
-  const engine = frameCipherEngine().name
+  const engine = cryptoEngine().name
   const mib = values.mib === undefined ? undefined : positive('mib', values.mib)
   const leftOut: string[] = []
   const measurements: Measurement[] = []

@@ -7,11 +7,14 @@ import { Writable, finished } from 'node:stream'
 import { setTimeout } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { abortError } from '../streams/abort-error.ts'
+import { OutputMemory } from '../streams/output-memory.ts'
 import { type FileSource, folderError, pipeSocket } from './file-source.ts'
 
 /** A target under way. Either of `commit` and `discard` ends it. */
 export interface FileTarget {
   readonly sink: Writable
+  /** What the sink gives written chunks back to, if it does. */
+  readonly memory?: OutputMemory
   /** True where what is written is seen at once, so that nothing can be taken back. */
   readonly direct: boolean
   /** To be called when all is written: makes it appear, unless the signal was aborted. */
@@ -82,6 +85,7 @@ async function linkAt(path: string): Promise<string | undefined> {
 /** A temporary file beside the target, renamed over it at the end. */
 class AtomicTarget implements FileTarget {
   readonly direct = false
+  readonly memory = new OutputMemory()
   readonly sink: Writable
   readonly #handle: FileHandle
   readonly #temporary: string
@@ -100,7 +104,7 @@ class AtomicTarget implements FileTarget {
     this.#path = path
     this.#existing = existing
     this.#mode = mode
-    this.sink = sinkOf(handle)
+    this.sink = sinkOf(handle, this.memory)
   }
 
   static async open(path: string, existing: BigIntStats | undefined, mode: number): Promise<AtomicTarget> {
@@ -153,8 +157,10 @@ async function syncFolder(folder: string): Promise<void> {
 
 async function openDeviceTarget(path: string): Promise<FileTarget> {
   const handle = await open(path, constants.O_WRONLY)
+  const memory = new OutputMemory()
   return {
-    sink: sinkOf(handle),
+    sink: sinkOf(handle, memory),
+    memory,
     direct: true,
     commit: () => handle.close(),
     discard: () => handle.close().catch(() => undefined),
@@ -188,12 +194,13 @@ export interface Writers {
   write(bytes: Buffer, offset: number, length: number): Promise<{ readonly bytesWritten: number }>
 }
 
-/** A stream that writes one chunk after the other. Closing the file is left to whoever opened it. */
-export function sinkOf(handle: Writers): Writable {
+/** A stream that writes one chunk after the other, and gives it back. Closing the file is left to whoever opened it. */
+export function sinkOf(handle: Writers, memory: OutputMemory): Writable {
   return new Writable({
     highWaterMark: SINK_BYTES,
     write(chunk: Buffer, _encoding, callback) {
       writeWhole(handle, chunk).then(() => {
+        memory.give(chunk)
         callback()
       }, callback)
     },

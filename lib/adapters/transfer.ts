@@ -34,7 +34,7 @@ export async function encryptTransfer(
   try {
     return await transfer(source, target, signal, () => {
       const said = length === undefined ? {} : { plaintextLength: length }
-      return new EncryptStream({ ...options, ...said, ...ONE_BLOCK_AT_A_TIME })
+      return new EncryptStream({ ...options, ...said, ...ONE_BLOCK_AT_A_TIME }, target.memory)
     })
   } catch (cause) {
     if (length === undefined || !(cause instanceof LengthError)) throw cause
@@ -60,7 +60,8 @@ export async function decryptTransfer(
   { signal, ...options }: DecryptOptions,
 ): Promise<FileResult> {
   const verifyFirst = options.verifyFirst ?? target.direct
-  return transfer(source, target, signal, () => new DecryptStream({ ...options, verifyFirst, ...ONE_BLOCK_AT_A_TIME }))
+  const decryption = { ...options, verifyFirst, ...ONE_BLOCK_AT_A_TIME }
+  return transfer(source, target, signal, () => new DecryptStream(decryption, target.memory))
 }
 
 /** Decrypts a source and encrypts it anew into a target, and ends the target. */
@@ -73,12 +74,10 @@ export async function reencryptTransfer(
   // No plaintext is longer than its message: so data keys can be used again where the caller wants that.
   const isBounded = to.plaintextLength !== undefined || to.plaintextLengthBound !== undefined
   const bound = isBounded || source.length === undefined ? {} : { plaintextLengthBound: source.length }
-  return transfer(
-    source,
-    target,
-    signal,
-    () => new ReencryptStream({ ...from, verifyFirst }, { ...to, ...bound }, { ...options, ...ONE_BLOCK_AT_A_TIME }),
-  )
+  return transfer(source, target, signal, () => {
+    const driven = { ...options, ...ONE_BLOCK_AT_A_TIME }
+    return new ReencryptStream({ ...from, verifyFirst }, { ...to, ...bound }, driven, target.memory)
+  })
 }
 
 /** Chooses a range, both ends included, of a plaintext of that many bytes. */

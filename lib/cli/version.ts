@@ -19,8 +19,8 @@ export function packageVersion(): string {
 
 /** @throws UsageError where ESDK_ENGINE can't be followed and names no engine. */
 export async function versionRecord(): Promise<VersionRecord> {
-  const { frameCipherEngine } = await import('../crypto/frame-cipher-engine.ts')
-  const { name: engine } = asUsage(frameCipherEngine)
+  const { cryptoEngine } = await import('../crypto/engine.ts')
+  const { name: engine } = asUsage(cryptoEngine)
   const { node, openssl } = process.versions
   return { version: packageVersion(), engine, node, openssl }
 }

@@ -1,6 +1,7 @@
 /** EncryptStream: client-apis/encrypt.md as a Transform. */
 import { encryptMessage } from './encrypt-message.ts'
 import { type EncryptOptions, encryptSettings } from './options.ts'
+import type { OutputMemory } from './output-memory.ts'
 import { ProtocolTransform, type StreamOptions } from './protocol-transform.ts'
 
 /** What an {@link EncryptStream} takes: the options of an encryption, and of Node's streams. */
@@ -14,8 +15,9 @@ export interface EncryptStreamOptions extends EncryptOptions, StreamOptions {}
  * @throws TypeError | RangeError from the constructor, when an option is unfit.
  */
 export class EncryptStream extends ProtocolTransform {
-  constructor(options: EncryptStreamOptions) {
+  /** @param memory for streams of the library itself: where output lies, if whoever reads it gives it back */
+  constructor(options: EncryptStreamOptions, memory?: OutputMemory) {
     const settings = encryptSettings(options)
-    super((input, session) => encryptMessage(input, settings, session), options)
+    super((input, session) => encryptMessage(input, settings, session), options, { memory })
   }
 }
