@@ -12,6 +12,8 @@ export interface ObjectTargetOptions extends S3Options, Pick<UploadOptions, 'par
   readonly name: ObjectName
   /** About how many bytes it will be. */
   readonly expectedBytes?: number | undefined
+  /** Whether the object may not be there when it is to appear. */
+  readonly exclusive?: boolean
   /** Called where what was sent of a failed upload could not be removed; the message says what is left. */
   readonly onRemains?: (message: string) => void
 }
@@ -28,8 +30,9 @@ export class ObjectTarget implements FileTarget {
 
   /** @throws RangeError | LimitError when an option is unfit. */
   constructor(options: ObjectTargetOptions) {
-    const { client, name, partBytes, queueSize, expectedBytes, onRemains } = options
-    const sending = checkedSending(name, { partBytes, queueSize, expectedBytes, onProgress: undefined })
+    const { client, name, partBytes, queueSize, expectedBytes, exclusive = false, onRemains } = options
+    const written = { ...name, ...(exclusive && { IfNoneMatch: '*' }) }
+    const sending = checkedSending(written, { partBytes, queueSize, expectedBytes, onProgress: undefined })
     const watch = watchOf(options)
     this.#onRemains = onRemains
     this.#body = new Readable({
