@@ -144,7 +144,7 @@ export function blame(error: unknown, input: string, output: string): unknown {
   const writing =
     error instanceof Error && 'syscall' in error && typeof error.syscall === 'string' && WRITING.includes(error.syscall)
   if (writing && output === STANDARD_STREAM && codeOf(error) === 'EPIPE') return new OutputClosed()
-  const isOfOutput = writing || isAboutObject(error, output)
+  const isOfOutput = writing || codeOf(error) === 'EEXIST' || isAboutObject(error, output)
   return new FileFailure(isOfOutput ? displayName('OUTPUT', output) : displayName('INPUT', input), error)
 }
 
