@@ -1,6 +1,7 @@
 /** What went wrong, on stderr: one line, and with `--debug` all that it came from. */
 import { type Attempt, isEncryptionSdkError } from '../errors.ts'
 import { FileFailure, codeOf, describeFailure, oneLine } from './failure.ts'
+import { keyNameOf } from './record.ts'
 
 /** Deeper, it is a circle. */
 const MAX_DEPTH = 12
@@ -57,8 +58,6 @@ function attemptsOf(error: Error): readonly Attempt[] {
 
 function nameOf({ keyProviderId, keyProviderInfo }: NonNullable<Attempt['key']>): string {
   const info = Buffer.from(keyProviderInfo)
-  const text = info.toString('utf8')
-  // eslint-disable-next-line no-control-regex -- what can't be read is not shown as text
-  const shown = /[\u0000-\u001f\ufffd]/.test(text) ? `base64 ${info.toString('base64')}` : JSON.stringify(text)
-  return `${JSON.stringify(keyProviderId)} ${shown}`
+  const name = keyNameOf(info)
+  return `${JSON.stringify(keyProviderId)} ${name === undefined ? `base64 ${info.toString('base64')}` : JSON.stringify(name)}`
 }
