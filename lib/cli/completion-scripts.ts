@@ -140,22 +140,27 @@ function inZsh(values: Values): string {
 
 function fish(root: CommandNode): string {
   const names = root.commands.map(({ name }) => name).join(' ')
-  const lines = ['# Completions of esdk for fish', 'complete -c esdk -f']
-  const top = `not __fish_seen_subcommand_from ${names}`
-  for (const option of root.options) lines.push(optionInFish(option, top, names))
+  const lines = [
+    '# Completions of esdk for fish',
+    'function __esdk_in --description "Whether the command is that one, or not given yet"',
+    '  for word in (commandline -opc)[2..-1]',
+    '    string match -q -- \'-*\' $word; or begin; test "$word" = "$argv[1]"; return; end',
+    '  end',
+    '  test -z "$argv[1]"',
+    'end',
+    'complete -c esdk -f',
+  ]
   for (const { name, summary } of root.commands) {
-    lines.push(`complete -c esdk -n ${quotedInFish(top)} -a ${name} -d ${quotedInFish(summary)}`)
+    lines.push(`complete -c esdk -n "__esdk_in ''" -a ${name} -d ${quotedInFish(summary)}`)
   }
   for (const {
     name,
     options,
     arguments: [first],
-  } of root.commands) {
-    // What comes after "help" is a command too.
-    const here = `__fish_seen_subcommand_from ${name}${name === 'help' ? '' : '; and not __fish_seen_subcommand_from help'}`
+  } of [{ ...root, name: "''" }, ...root.commands]) {
+    const here = `"__esdk_in ${name}"`
     for (const option of options) lines.push(optionInFish(option, here, names))
-    if (first !== undefined)
-      lines.push(`complete -c esdk -n ${quotedInFish(here)} ${inFish(first.values, names)}`.trimEnd())
+    if (first !== undefined) lines.push(`complete -c esdk -n ${here} ${inFish(first.values, names)}`)
   }
   return lines.join('\n')
 }
@@ -163,7 +168,7 @@ function fish(root: CommandNode): string {
 function optionInFish({ short, long, description, value }: OptionNode, condition: string, commands: string): string {
   const flags = `${short === undefined ? '' : `-s ${short.slice(1)} `}-l ${long.slice(2)}`
   const takes = value === undefined ? '' : ` -r ${inFish(value.values, commands)}`
-  return `complete -c esdk -n ${quotedInFish(condition)} ${flags}${takes} -d ${quotedInFish(description)}`
+  return `complete -c esdk -n ${condition} ${flags}${takes} -d ${quotedInFish(description)}`
 }
 
 function inFish(values: Values, commands: string): string {
