@@ -268,6 +268,21 @@ describe('esdk.config.json', () => {
     assert.deepEqual(record.profiles.team, team)
   })
 
+  it('is what the documentation says', async () => {
+    const page = await readFile(new URL('../../docs/command-line.md', import.meta.url), 'utf8')
+    const [example, ...others] = [...page.matchAll(/^```json\n([\s\S]*?)^```$/gm)].map(([, text]) => text!)
+    assert.deepEqual(others, [])
+    const path = folder.of('esdk.config.json')
+    await writeFile(path, example!)
+    assert.equal((await findConfig(path))?.defaultProfile, 'reports')
+    // The table has every member.
+    const rows = page.split('| member ')[1]!.split('\n\n')[0]!
+    const { CONFIG_SCHEMA } = await import('#lib/cli/config-schema')
+    const { additionalProperties: profile } = CONFIG_SCHEMA.properties!['profiles']!
+    assert.ok(profile !== false && profile !== undefined)
+    for (const name of Object.keys(profile.properties!)) assert.ok(rows.includes(`\`${name}\``), name)
+  })
+
   it('has a JSON Schema in the package, which knows what the command knows', async () => {
     const text = await readFile(new URL('../../dist/esdk.config.schema.json', import.meta.url), 'utf8')
     const { CONFIG_SCHEMA } = await import('#lib/cli/config-schema')
