@@ -34,6 +34,7 @@ Examples:
   $ esdk decrypt backup.tar.encrypted --key backup.jwk             writes backup.tar
   $ esdk decrypt video.encrypted -o - --key video.jwk --range 1000000-1999999
   $ esdk decrypt backup.tar.encrypted --key backup.jwk -c purpose=backup -o restored.tar
+  $ esdk decrypt report.pdf.encrypted --profile reports
   $ esdk decrypt - --key backup.jwk --verify-first < photos.tar.encrypted | tar x
   $ esdk decrypt s3://videos/a.mp4.encrypted -o - --key video.jwk --range 0-65535
   $ esdk decrypt -r s3://backups/photos/ -o photos --key backup.jwk --concurrency 8`
@@ -53,6 +54,7 @@ export function decryptCommand(signal: AbortSignal): Command {
     )
     .option('--suffix <SUFFIX>', 'what is taken off names, instead of .encrypted; may be ""')
   addKeyOptions(command)
+    .optionsGroup('Encryption context:')
     .addOption(
       collected(
         '-c, --encryption-context <NAME[=VALUE]>',
@@ -65,6 +67,7 @@ export function decryptCommand(signal: AbortSignal): Command {
         'a name that the message must hold, as -c NAME; repeatable',
       ),
     )
+    .optionsGroup('The message:')
     .option('--unsigned-only', 'refuse signed messages')
     .option('--verify-first', 'write nothing before everything verified, even to "-"')
     .addOption(new Option('-b, --buffer', 'the same as --verify-first').implies({ verifyFirst: true }))

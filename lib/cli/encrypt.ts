@@ -23,6 +23,7 @@ const NOTES = `
 Examples:
   $ esdk encrypt backup.tar --key backup.jwk -c purpose=backup     writes backup.tar.encrypted
   $ tar c photos | esdk encrypt - --key backup.jwk > photos.tar.encrypted
+  $ esdk encrypt report.pdf --profile reports -c month=2026-11     keys and more as esdk.config.json has them
   $ esdk encrypt report.pdf -o /mnt/report.pdf.encrypted --key backup.jwk --key escrow-public.pem
   $ pg_dump shop | esdk encrypt - -o s3://backups/shop.sql.encrypted --kms alias/backups --expected-size 200000000000
   $ esdk encrypt -r photos -o s3://backups/photos/ --key backup.jwk --exclude '*.tmp' --report photos.jsonl`
@@ -39,6 +40,7 @@ export function encryptCommand(signal: AbortSignal): Command {
     .option('-o, --output <OUTPUT>', 'path, s3://bucket/key or "-" (default: INPUT.encrypted; "-" for "-")')
     .option('--suffix <SUFFIX>', 'what is added to names, instead of .encrypted; may be ""')
   addKeyOptions(command)
+    .optionsGroup('Encryption context:')
     .addOption(collected('-c, --encryption-context <NAME=VALUE>', 'a pair to store and authenticate; repeatable'))
     .addOption(
       collected(

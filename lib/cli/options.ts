@@ -40,6 +40,7 @@ export interface TransferFlags extends KeyFlags, ToKeyFlags {
 export function addKeyOptions(command: Command): Command {
   noteFirst(command, ['key', 'kms'], 'firstKey')
   return command
+    .optionsGroup('Keys:')
     .addOption(collected('--key <KEYFILE>', 'a key: JWK, PEM, or raw AES bytes; repeatable, the first generates'))
     .option('--key-namespace <NAMESPACE>', 'namespace of keys that name none (JWK and PEM: "esdk" unless said)')
     .option('--key-name <NAME>', 'name of keys that have none')
@@ -69,6 +70,7 @@ export function addKeyOptions(command: Command): Command {
 export function addToKeyOptions(command: Command): Command {
   noteFirst(command, ['to-key', 'to-kms'], 'firstToKey')
   return command
+    .optionsGroup('Keys to encrypt under:')
     .addOption(
       collected('--to-key <KEYFILE>', 'a key to encrypt under, as with --key; repeatable, the first generates'),
     )
@@ -90,6 +92,7 @@ function noteFirst(command: Command, names: readonly string[], as: string): void
 /** What becomes of a file that is there. */
 export function addOverwriteOptions(command: Command): Command {
   return command
+    .optionsGroup('Files:')
     .option('--no-overwrite', 'replace no file or object: fail where OUTPUT is there; with -r, skip')
     .option('--interactive', 'ask, at the terminal, before a file or object is replaced')
 }
@@ -111,15 +114,19 @@ export function addTransferOptions(command: Command): Command {
   addOverwriteOptions(command)
     .option('--decode', 'INPUT is in base64')
     .option('--encode', 'write OUTPUT in base64')
+    .optionsGroup('Many files:')
     .option('-r, --recursive', 'all files of the folder or s3://bucket/prefix/ INPUT')
     .addOption(collected('--include <GLOB>', 'with -r: only these; "*.log" in any folder, "a/**" in that; repeatable'))
     .addOption(collected('--exclude <GLOB>', 'with -r: not these; repeatable'))
     .option('--concurrency <N>', 'with -r: so many files at once, 64 at most (default: 4)', wholeNumber)
     .option('--report <FILE>', 'with -r: a line of JSON a file; what it says is done already is not done again')
+    .optionsGroup('Objects of Amazon S3:')
     .option('--part-size <BYTES>', 'of a multipart upload to s3:// (default: 8388608)', wholeNumber)
     .option('--expected-size <BYTES>', 'about how long INPUT is, where it does not say', wholeNumber)
+    .optionsGroup('Limits:')
     .addOption(new Option('--commitment-policy <POLICY>', 'commitment policy').choices(COMMITMENT_POLICIES))
     .option('--max-encrypted-data-keys <N>', 'refuse messages with more encrypted data keys', wholeNumber)
+    .optionsGroup('What is said:')
     .addOption(
       new Option('--progress <WHEN>', 'progress bar on stderr').choices(['auto', 'always', 'never']).default('auto'),
     )
@@ -148,6 +155,7 @@ export interface MessageFlags {
 /** What a message that is written may be like: for `encrypt` and `reencrypt`. */
 export function addMessageOptions(command: Command): Command {
   return command
+    .optionsGroup('The message:')
     .option('--frame-length <N>', 'bytes of plaintext in a frame (default: 4096)', wholeNumber)
     .option('--suite <SUITE>', 'algorithm suite, by id (0x0578) or name')
     .option('--random-access', 'an unsigned suite, so that ranges can be read on their own')

@@ -37,6 +37,7 @@ Interrupted with -r and without -o, the files that were done are under the new k
 Examples:
   $ esdk reencrypt backup.tar.encrypted --key old.jwk --to-key new.jwk
   $ esdk reencrypt s3://backups/shop.sql.encrypted --discovery --to-kms arn:aws:kms:eu-west-1:111122223333:alias/backups
+  $ esdk reencrypt report.pdf.encrypted --profile reports --to-profile archive
   $ esdk reencrypt -r s3://backups/ --key old.jwk --to-kms alias/backups --report rotation.jsonl`
 
 /** The subcommand. */
@@ -50,6 +51,7 @@ export function reencryptCommand(signal: AbortSignal): Command {
     .argument('<INPUT>', 'the message')
     .option('-o, --output <OUTPUT>', 'path, s3://bucket/key or "-" (default: in place; "-" for "-")')
   addToKeyOptions(addKeyOptions(command))
+    .optionsGroup('Encryption context:')
     .addOption(collected('-c, --encryption-context <NAME=VALUE>', 'a pair to add or replace; repeatable'))
     .addOption(
       collected('--required-encryption-context-keys <NAME>', 'authenticate this pair without storing it; repeatable'),

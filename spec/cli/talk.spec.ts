@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict'
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { mkdir, symlink, writeFile } from 'node:fs/promises'
+import { PutObjectCommand } from '@aws-sdk/client-s3'
 import { RawAesKeyring, encrypt } from 'esdk-streams'
 import { ACCOUNT, useKmsServer } from '../keyrings/kms/setup.ts'
 import { useS3Server } from '../emulators/s3-setup.ts'
 import { assertLeaksNothing } from '../keyrings/leaks.ts'
-import { AES_JWK, AES_KEY, OTHER_JWK, type Outcome, esdk, temporaryFolder } from './command.ts'
+import { AES_JWK, AES_KEY, OTHER_JWK, type Outcome, esdk, outcome, start, temporaryFolder } from './command.ts'
 
 const KEY = ['--key', 'key.jwk'] as const
 const keyring = new RawAesKeyring({ keyNamespace: 'esdk', keyName: 'k', wrappingKey: AES_KEY })
@@ -132,6 +133,16 @@ describe('what esdk says', () => {
       assert.equal(failing.code, 4)
     })
 
+    it('is one call for many files in base64 with --caching, whose lengths are bounds', async () => {
+      await mkdir(folder.of('tree'))
+      for (const name of ['a', 'b']) await writeFile(folder.of(`tree/${name}`), Buffer.from(name).toString('base64'))
+      const caching = ['--decode', '--caching', 'max_age=60', '--concurrency', '1'] as const
+      const key = kms.server.keys[0]!
+      const { stderr, code } = await withKms('encrypt', '-r', 'tree', '-o', 'out', '--kms', key, ...caching, '-vv')
+      assert.equal(code, 0)
+      assert.equal(stderr.match(/AWS KMS GenerateDataKey/g)?.length, 1)
+    })
+
     it('is also of objects of Amazon S3, which are replaced only where that is wanted', async () => {
       const { environment: env, bucket } = s3.server
       const object = `s3://${bucket}/talk`
@@ -142,6 +153,24 @@ describe('what esdk says', () => {
       assert.equal(again.code, 1)
       const fresh = await esdk(folder.path, ['encrypt', 'in', '-o', `${object}-new`, ...KEY, '--no-overwrite'], { env })
       assert.deepEqual([fresh.stderr, fresh.code], ['', 0])
+    })
+
+    it('is that an object came meanwhile, which is kept', async () => {
+      const { environment: env, bucket: Bucket, direct } = s3.server
+      const args = ['encrypt', '-', '-o', `s3://${Bucket}/meanwhile`, ...KEY, '--no-overwrite', '-vv']
+      const child = start(folder.path, args, { env })
+      const ended = outcome(child)
+      await new Promise<void>((resolve) => {
+        child.stderr!.on('data', (bytes: Buffer) => {
+          if (bytes.includes('HeadObject')) resolve()
+        })
+      })
+      await direct.send(new PutObjectCommand({ Bucket, Key: 'meanwhile', Body: 'faster' }))
+      child.stdin!.end('slower')
+      const { code, stderr } = await ended
+      assert.match(stderr, /\nesdk: s3:.*meanwhile: .*ERR_ESDK_CHANGED/)
+      assert.equal(code, 1)
+      assert.equal((await s3.server.objectBytes('meanwhile')).toString(), 'faster')
     })
   })
 })
