@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { setTimeout } from 'node:timers/promises'
 import fc from 'fast-check'
 import { isEncryptionSdkError } from 'esdk-streams'
 import { decodedSource, encodedTarget } from '#lib/adapters/base64'
@@ -80,6 +81,25 @@ describe('base64', () => {
         )
       }
     }
+  })
+
+  it('keeps nothing of a block that is used again, however slowly it is read', async () => {
+    const bytes = Buffer.from(Array.from({ length: 300_000 }, (_, index) => index % 251))
+    const text = Buffer.from(bytes.toString('base64'), 'latin1')
+    async function* blocks(): AsyncGenerator<Buffer, void> {
+      const block = Buffer.alloc(40_000)
+      for (let at = 0; at < text.length; at += block.length) {
+        const length = text.copy(block, 0, at)
+        yield await Promise.resolve(block.subarray(0, length))
+        block.fill('A')
+      }
+    }
+    const parts: Buffer[] = []
+    for await (const part of decodedSource(sourceOf(blocks())).bytes) {
+      parts.push(part as Buffer)
+      await setTimeout(5)
+    }
+    assert.deepEqual(Buffer.concat(parts), bytes)
   })
 
   it('gives a bound in the place of a length, and none of none', () => {

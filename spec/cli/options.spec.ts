@@ -1,7 +1,9 @@
 /** Options that fit nowhere else: limits, encryption contexts, records that replace others. */
 import assert from 'node:assert/strict'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile, readdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { RawAesKeyring, decrypt, encrypt } from 'esdk-streams'
+import { program } from '#lib/cli/program'
 import type { FileRecord } from '#lib/cli/record'
 import { AES_JWK, AES_KEY, OTHER_JWK, type Outcome, esdk, temporaryFolder } from './command.ts'
 
@@ -153,6 +155,25 @@ describe('options of esdk', () => {
     )
   })
 
+  it('--key-namespace and --key-name: of keys that have neither', async () => {
+    await writeFile(folder.of('raw'), AES_KEY)
+    const raw = ['--key', 'raw', '--key-namespace', 'esdk', '--key-name', 'k'] as const
+    await done('encrypt', 'in', ...raw)
+    assert.equal((await done('decrypt', 'in.encrypted', '-o', '-', ...KEY)).toString(), 'plaintext')
+    const other = raw.with(3, 'others')
+    await fails(4, /"esdk": another key namespace|ERR_ESDK_UNWRAP/, 'decrypt', 'in.encrypted', '-o', 'target', ...other)
+    await fails(
+      2,
+      /key file raw: raw key bytes have no name: give --key-namespace/,
+      'encrypt',
+      'in',
+      '-o',
+      'target',
+      '--key',
+      'raw',
+    )
+  })
+
   it('suggest what may be meant by an option that there is not', async () => {
     await fails(
       2,
@@ -161,6 +182,16 @@ describe('options of esdk', () => {
       'in',
       '--verify-frist',
     )
+  })
+
+  it('are each tried by a spec of this folder', async () => {
+    const files = (await readdir(import.meta.dirname)).filter((name) => name.endsWith('.spec.ts'))
+    const texts = await Promise.all(files.map((name) => readFile(join(import.meta.dirname, name), 'utf8')))
+    const tried = new Set(texts.join().match(/(?<=['" `])(--[a-z][a-z-]+|-[a-zA-Z]\b)/g))
+    const options = program().commands.flatMap(({ options: own }) => own)
+    assert.ok(options.length > 100)
+    const untried = options.filter(({ short = '', long = '' }) => !tried.has(long) && !tried.has(short))
+    assert.deepEqual([...new Set(untried.map(({ long }) => long))], [])
   })
 
   it('have help with examples, for each command', async () => {
