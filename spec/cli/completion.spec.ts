@@ -1,7 +1,7 @@
 /** `esdk completion`: what the shells themselves complete by it. */
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
-import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, rename, symlink, writeFile } from 'node:fs/promises'
 import { delimiter } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { promisify } from 'node:util'
@@ -113,6 +113,11 @@ describe('esdk completion', () => {
     const profiles = { '$(touch ran)': {}, '`touch ran`': {} }
     await writeFile(folder.of('esdk.config.json'), JSON.stringify({ profiles }))
     assert.deepEqual(await inBash(['esdk encrypt --profile ']), [[]])
+    // Nor would it, were such a name let through.
+    await rename(folder.of('bin/esdk'), folder.of('bin/real'))
+    const lax = `#!/bin/sh\n[ "$1" = profiles ] || exec "${folder.of('bin/real')}" "$@"\necho '$(touch ran)'\necho team\n`
+    await writeFile(folder.of('bin/esdk'), lax, { mode: 0o755 })
+    assert.deepEqual(await inBash(['esdk encrypt --profile ']), [['$(touch ran)', 'team']])
     assert.equal((await folder.names()).includes('ran'), false)
   })
 

@@ -1,6 +1,6 @@
 /** Options that fit nowhere else: limits, encryption contexts, records that replace others. */
 import assert from 'node:assert/strict'
-import { readFile, readdir, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { RawAesKeyring, decrypt, encrypt } from 'esdk-streams'
 import { program } from '#lib/cli/program'
@@ -115,11 +115,20 @@ describe('options of esdk', () => {
     await writeFile(folder.of('records'), 'older\n')
     const overwriting = ['--metadata-output', 'records', '--overwrite-metadata'] as const
     await fails(1, /nothing: ENOENT/, 'encrypt', 'nothing', '-o', 'target', ...KEY, ...overwriting)
+    const { ciphertext } = await encrypt('secret', { keyring })
+    ciphertext[ciphertext.length - 1]! ^= 1
+    await writeFile(folder.of('forged'), ciphertext)
+    await fails(3, /forged: .*ERR_ESDK_AUTHENTICATION/, 'decrypt', 'forged', '-o', 'target', ...KEY, ...overwriting)
     assert.equal(await readFile(folder.of('records'), 'utf8'), 'older\n')
     await done('encrypt', 'in', ...KEY, ...overwriting)
     const [record, ...rest] = (await readFile(folder.of('records'), 'utf8')).split('\n')
     assert.equal((JSON.parse(record!) as FileRecord).input, 'in')
     assert.deepEqual(rest, [''])
+    await mkdir(folder.of('tree'))
+    for (const name of ['a', 'b']) await writeFile(folder.of(`tree/${name}`), name)
+    await done('encrypt', '-r', 'tree', '-o', 'out', ...KEY, ...overwriting)
+    const records = (await readFile(folder.of('records'), 'utf8')).trimEnd().split('\n')
+    assert.deepEqual(records.map((text) => (JSON.parse(text) as FileRecord).input).sort(), ['tree/a', 'tree/b'])
     await fails(
       2,
       /--overwrite-metadata goes with --metadata-output FILE/,
