@@ -5,6 +5,7 @@
 
 const BRAND = Symbol.for('esdk-streams.error')
 
+/** What went wrong, for programs: docs/troubleshooting.md has the cause and the cure of each. */
 export type ErrorCode =
   | 'ERR_ESDK_MALFORMED'
   | 'ERR_ESDK_TRUNCATED'

@@ -1,4 +1,8 @@
-/** `esdk-streams`: the streams, whole messages, raw keyrings, materials managers and errors. Loads no AWS SDK. */
+/**
+ * `esdk-streams`: the streams, whole messages, raw keyrings, materials managers and errors. Loads no AWS SDK.
+ *
+ * @module esdk-streams
+ */
 export { EncryptStream, type EncryptStreamOptions } from './streams/encrypt-stream.ts'
 export { DecryptStream, type DecryptStreamOptions } from './streams/decrypt-stream.ts'
 export { type DecryptResult, type EncryptResult, decrypt, encrypt } from './streams/message.ts'
@@ -10,7 +14,13 @@ export type { ByteSource } from './streams/sources.ts'
 export { RawAesKeyring, type RawAesKeyringOptions } from './keyrings/raw-aes-keyring.ts'
 export { RawRsaKeyring, type RawRsaKeyringOptions, type RsaPadding } from './keyrings/raw-rsa-keyring.ts'
 export type { EcdhCurveName, EcdhKeyInput } from './keyrings/ecdh/ecdh-key.ts'
-export { RawEcdhKeyring, type RawEcdhKeyringOptions } from './keyrings/raw-ecdh-keyring.ts'
+export {
+  type RawEcdhDiscoveryOptions,
+  type RawEcdhEphemeralOptions,
+  RawEcdhKeyring,
+  type RawEcdhKeyringOptions,
+  type RawEcdhStaticOptions,
+} from './keyrings/raw-ecdh-keyring.ts'
 export { MultiKeyring, type MultiKeyringOptions } from './keyrings/multi-keyring.ts'
 export { MasterKeyProvider, type MasterKeyId } from './keyrings/master-keys/master-key-provider.ts'
 export { RawMasterKeyProvider } from './keyrings/master-keys/raw-master-key-provider.ts'

@@ -1,7 +1,7 @@
-/** Every example runs as its reader would run it, and the code blocks of the README do what they say. */
+/** Every example runs as its reader would run it. What is in the documentation is run by docs/. */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
+import { readFile, readdir, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { esdk, temporaryFolder } from './cli/command.ts'
@@ -91,39 +91,19 @@ describe('examples, on a token', () => {
 })
 
 describe('README', () => {
-  let folder: string
-
-  before(async () => {
-    await rm(join(root, '.cache', 'readme'), { recursive: true, force: true })
-    const { mkdir } = await import('node:fs/promises')
-    await mkdir(join(root, '.cache'), { recursive: true })
-    folder = await mkdtemp(join(root, '.cache', 'readme-'))
-  })
-
-  after(() => rm(folder, { recursive: true, force: true }))
-
-  it('has code blocks that run, each after the ones before it', async () => {
-    const text = await readFile(join(root, 'README.md'), 'utf8')
-    const blocks = [...text.matchAll(/^```ts\n([\s\S]*?)^```$/gm)].map(([, code]) => code!)
-    assert.ok(blocks.length >= 5)
-    await writeFile(join(folder, 'in'), 'a file to encrypt')
-    const program = join(folder, 'readme.ts')
-    // Imports may stand in any block, and each name once in one module.
-    const imports = [...new Set(blocks.join('').match(/^import .*$/gm))]
-    const bodies = blocks.map((code) => `{\n${code.replace(/^import .*$/gm, '')}\n}`)
-    const shared = bodies[0]!.slice(1, -1) // the first block makes the keyring that the others use
-    await writeFile(program, [...imports, shared, ...bodies.slice(1)].join('\n'))
-    const { stdout } = await run(process.execPath, ['--import', 'tsx', program], { cwd: folder })
-    assert.match(stdout, /attack at dawn/)
-  })
-
   it('maps the tree as it is', async () => {
     const text = await readFile(join(root, 'README.md'), 'utf8')
     const map = /^```text\nlib\/\n([\s\S]*?)^```$/m.exec(text)?.[1]
     assert.ok(map !== undefined, 'the README has a map of the code')
     const listed = [...map.matchAll(/[\w-]+(?:\/[\w-]+)*\.ts\b/g)].map(([name]) => name.split('/').at(-1)!)
     const files = (await readdir(join(root, 'lib'), { recursive: true })).filter((name) => name.endsWith('.ts'))
-    const missing = files.map((name) => name.split(/[/\\]/).at(-1)!).filter((name) => !listed.includes(name))
+    const names = files.map((name) => name.split(/[/\\]/).at(-1)!)
+    const missing = names.filter((name) => !listed.includes(name))
     assert.deepEqual(missing, [])
+    assert.deepEqual(
+      listed.filter((name) => !names.includes(name)),
+      [],
+      'the map lists what is not there',
+    )
   })
 })

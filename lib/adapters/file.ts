@@ -1,4 +1,8 @@
-/** `esdk-streams/file`: whole files. A target appears when all of it was written and verified, or not at all. */
+/**
+ * `esdk-streams/file`: whole files. A target appears when all of it was written and verified, or not at all.
+ *
+ * @module esdk-streams/file
+ */
 import { type DecryptOptions, type EncryptOptions, decryptSettings, encryptSettings } from '../streams/options.ts'
 import type { ReencryptOptions } from '../streams/reencrypt.ts'
 import { type FileSource, openFileRanges, openFileSource, pathOf } from './file-source.ts'

@@ -163,6 +163,7 @@ export class MessageReader implements AsyncDisposable {
     await this.#closed
   }
 
+  /** {@link close}, at the end of an `await using` block. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }

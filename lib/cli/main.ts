@@ -22,7 +22,7 @@ class Interruption extends Error {
 /** What `--version --json` prints. */
 export interface VersionRecord {
   readonly version: string
-  /** What seals and opens frames here: see ESDK_ENGINE in the README. */
+  /** What seals and opens frames here: see ESDK_ENGINE in docs/performance.md. */
   readonly engine: 'native' | 'node'
   readonly node: string
   readonly openssl: string

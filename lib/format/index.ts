@@ -2,6 +2,7 @@
  * `esdk-streams/format`: the message format by itself. Pure and synchronous; no keys, no streams. What these functions
  * read is *not* authenticated.
  *
+ * @module esdk-streams/format
  * @example
  * import { readFrom, readMessageHeader } from 'esdk-streams/format'
  * const { value: header } = readFrom(readMessageHeader(), message)

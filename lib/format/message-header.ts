@@ -21,10 +21,12 @@ interface HeaderFields {
   readonly frameLength: number
 }
 
+/** Of a message whose suite does not commit to its data key. */
 export interface MessageHeaderV1 extends HeaderFields {
   readonly version: 1
 }
 
+/** Of a message whose suite commits to its data key. */
 export interface MessageHeaderV2 extends HeaderFields {
   readonly version: 2
   /** The commitment to the data key (the specification's algorithm suite data), 32 bytes. */

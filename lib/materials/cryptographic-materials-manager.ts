@@ -33,7 +33,9 @@ export interface DecryptionMaterialsRequest {
 
 /** Assembles the materials of one message. Any object with these two methods is a manager. */
 export interface CryptographicMaterialsManager {
+  /** Materials with a data key, wrapped at least once. Rejects with a coded error where there can be none. */
   getEncryptionMaterials(request: EncryptionMaterialsRequest, options: CallOptions): Promise<EncryptionMaterials>
+  /** Materials with the data key of the message. Rejects with a coded error where it can't be had. */
   decryptMaterials(request: DecryptionMaterialsRequest, options: CallOptions): Promise<DecryptionMaterials>
 }
 

@@ -82,6 +82,7 @@ export class LocalCryptographicMaterialsCache implements CryptographicMaterialsC
     this.#sweep = undefined
   }
 
+  /** {@link clear}, at the end of an `await using` block. */
   [Symbol.asyncDispose](): Promise<void> {
     this.clear()
     return Promise.resolve()

@@ -114,6 +114,7 @@ export abstract class ProtocolTransform extends Transform {
     else if (signal !== undefined) addAbortSignal(signal, this)
   }
 
+  /** @internal */
   override _transform(chunk: Buffer | string, _encoding: BufferEncoding, callback: TransformCallback): void {
     if (typeof chunk === 'string') {
       callback(new TypeError(this.#refuseStrings))
@@ -125,12 +126,14 @@ export abstract class ProtocolTransform extends Transform {
     this.#feed()
   }
 
+  /** @internal */
   override _flush(callback: TransformCallback): void {
     this.#flushed = callback
     this.#start()
     this.#queue.end()
   }
 
+  /** @internal */
   override _read(size: number): void {
     super._read(size)
     const reader = this.#reader
@@ -138,6 +141,7 @@ export abstract class ProtocolTransform extends Transform {
     reader?.resolve()
   }
 
+  /** @internal */
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     const reason = error ?? new Error('the stream was destroyed')
     this.#controller.abort(reason)

@@ -11,6 +11,16 @@ export type PythonKmsKeys =
   | ({ readonly type: 'kms-discovery' } & DiscoveryFilter)
   | ({ readonly type: 'kms-mrk-discovery'; readonly region: string } & DiscoveryFilter)
 
+/** The interpreter that has the AWS Encryption SDK for Python. @throws UnavailableError where it can't be had. */
+export function pythonSdk(): Promise<string> {
+  return pythonEnvironment({
+    what: 'the Python peer',
+    folder: 'python',
+    requirements: new URL('requirements.txt', import.meta.url),
+    minimumMinor: 8,
+  })
+}
+
 /**
  * Starts the peer; the first time, installs it into `.cache/python` of the checkout.
  *
@@ -18,12 +28,7 @@ export type PythonKmsKeys =
  * @throws UnavailableError where there is no Python ≥ 3.8 or the packages can't be installed.
  */
 export async function startPythonPeer(environment: Readonly<Record<string, string>> = {}): Promise<Peer<PythonKey>> {
-  const python = await pythonEnvironment({
-    what: 'the Python peer',
-    folder: 'python',
-    requirements: new URL('requirements.txt', import.meta.url),
-    minimumMinor: 8,
-  })
+  const python = await pythonSdk()
   const script = fileURLToPath(new URL('python-peer.py', import.meta.url))
   const env = { ...process.env, ...environment }
   const child = spawn(python, ['-B', '-u', script], { stdio: 'pipe', env })

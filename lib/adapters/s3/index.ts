@@ -1,4 +1,8 @@
-/** `esdk-streams/s3`: objects of Amazon S3, encrypted and decrypted as streams. */
+/**
+ * `esdk-streams/s3`: objects of Amazon S3, encrypted and decrypted as streams.
+ *
+ * @module esdk-streams/s3
+ */
 export {
   type PutObjectOptions,
   type UploadOptions,

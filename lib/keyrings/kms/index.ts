@@ -1,4 +1,8 @@
-/** `esdk-streams/kms`: keyrings and master keys of AWS KMS. */
+/**
+ * `esdk-streams/kms`: keyrings and master keys of AWS KMS.
+ *
+ * @module esdk-streams/kms
+ */
 export { KmsKeyring, KmsMrkKeyring, type KmsKeyringOptions } from './kms-keyring.ts'
 export {
   type KmsDiscoveryFilter,

@@ -153,6 +153,7 @@ export class Pkcs11Keyring implements Keyring {
     return this.#token.close()
   }
 
+  /** {@link close}, at the end of an `await using` block. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
