@@ -96,7 +96,7 @@ async function linkAt(path: string): Promise<string | undefined> {
 }
 
 /** The error for a file where none may be, like the file system's own. */
-export function existsError(path: string): NodeJS.ErrnoException {
+function existsError(path: string): NodeJS.ErrnoException {
   return Object.assign(new Error(`EEXIST: ${JSON.stringify(path)} is there already`), { code: 'EEXIST', path })
 }
 
@@ -181,7 +181,10 @@ async function renameToNew(from: string, to: string): Promise<void> {
     throw codeOf(error) === 'EEXIST' ? existsError(to) : error
   })
   await handle.close()
-  await rename(from, to)
+  await rename(from, to).catch(async (error: unknown) => {
+    await unlink(to)
+    throw error
+  })
 }
 
 /** What file systems say that have no links. */

@@ -169,7 +169,7 @@ describe('options of esdk', () => {
     const raw = ['--key', 'raw', '--key-namespace', 'esdk', '--key-name', 'k'] as const
     await done('encrypt', 'in', ...raw)
     assert.equal((await done('decrypt', 'in.encrypted', '-o', '-', ...KEY)).toString(), 'plaintext')
-    const other = raw.with(3, 'others')
+    const other = raw.map((text) => (text === 'esdk' ? 'others' : text))
     await fails(4, /"esdk": another key namespace|ERR_ESDK_UNWRAP/, 'decrypt', 'in.encrypted', '-o', 'target', ...other)
     await fails(
       2,
