@@ -8,7 +8,7 @@ import { open, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { fileOfPackage } from '../../spec/emulators/debian-package.ts'
+import { fileOfPackage } from '../../spec/emulators/debian-packages.ts'
 import type { Direction } from './contenders.ts'
 
 const BLOCK_BYTES = 1024 * 1024

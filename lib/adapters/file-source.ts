@@ -14,6 +14,8 @@ export interface FileSource {
   readonly stats?: BigIntStats
   /** Its length in bytes, where it says one: some files (those of /proc) have content and say 0. */
   readonly length: number | undefined
+  /** What it can't be longer than, where no length is known. */
+  readonly lengthBound?: number
   /** The same open file, to be read at any position; absent where there are no positions. */
   readonly ranges?: RandomAccessSource
   close(): Promise<void>

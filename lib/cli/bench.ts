@@ -1,8 +1,9 @@
 /** `esdk bench`. */
 import { Command } from 'commander'
+import { addNotes } from './command-notes.ts'
 import { FileFailure, UsageError, oneLine } from './failure.ts'
 import type { FileSpeed, MessageRate, Speed } from './measure-speed.ts'
-import { wholeNumber } from './options.ts'
+import { wholeNumber } from './option-values.ts'
 import type { VersionRecord } from './version.ts'
 
 interface BenchFlags {
@@ -37,7 +38,7 @@ Examples:
 
 /** The subcommand. */
 export function benchCommand(signal: AbortSignal): Command {
-  return new Command('bench')
+  const command = new Command('bench')
     .summary('how fast it is on this machine')
     .description(
       'Shows how fast this machine encrypts and decrypts, signed (the default) and unsigned, with the engine that serves here; with FILE, also from that file to others beside it.',
@@ -45,8 +46,9 @@ export function benchCommand(signal: AbortSignal): Command {
     .argument('[FILE]', 'a file, on the disk to be measured')
     .option('--seconds <N>', 'how long it may take, about', wholeNumber, SECONDS)
     .option('--json', 'as one JSON record')
-    .addHelpText('after', EXAMPLES)
     .action((file: string | undefined, flags: BenchFlags) => run(file, flags, signal))
+  addNotes(command, EXAMPLES)
+  return command
 }
 
 async function run(

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Pkcs11Attribute, Pkcs11Module } from 'esdk-streams/pkcs11'
 import { UnavailableError } from '../interop/pending.ts'
-import { fileOfPackage } from './debian-package.ts'
+import { fileOfPackage } from './debian-packages.ts'
 
 const IN_PACKAGE = 'usr/lib/softhsm/libsofthsm2.so'
 

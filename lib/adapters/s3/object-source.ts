@@ -79,6 +79,17 @@ export async function openObjectSource(options: OpenObjectSource): Promise<FileS
   }
 }
 
+/** Whether there is such an object. @throws TransferError when S3 fails; `AbortError`. */
+export async function objectExists(options: OpenObjectSource): Promise<boolean> {
+  try {
+    await head(options.client, options.name, watchOf(options))
+    return true
+  } catch (error) {
+    if (isEncryptionSdkError(error) && statusOf(error.cause) === 404) return false
+    throw error
+  }
+}
+
 async function head(client: S3Client, name: ObjectName, watch: Watch): Promise<KnownObject> {
   try {
     const { ETag, VersionId, ContentLength } = await request(whatOf(name), watch, ({ signal }) =>

@@ -14,6 +14,8 @@ export interface ObjectTargetOptions extends S3Options, Pick<UploadOptions, 'par
   readonly expectedBytes?: number | undefined
   /** Length of the plaintext whose message it will be; said in its metadata. */
   readonly plaintextLength?: number | undefined
+  /** Whether the object may not be there when it is to appear. */
+  readonly exclusive?: boolean
   /** Called where what was sent of a failed upload could not be removed; the message says what is left. */
   readonly onRemains?: (message: string) => void
 }
@@ -30,8 +32,9 @@ export class ObjectTarget implements FileTarget {
 
   /** @throws RangeError | LimitError when an option is unfit. */
   constructor(options: ObjectTargetOptions) {
-    const { client, name, partBytes, queueSize, expectedBytes, plaintextLength, onRemains } = options
-    const sending = checkedSending(name, { partBytes, queueSize, expectedBytes, onProgress: undefined })
+    const { client, name, partBytes, queueSize, expectedBytes, plaintextLength, exclusive = false, onRemains } = options
+    const written = { ...name, ...(exclusive && { IfNoneMatch: '*' }) }
+    const sending = checkedSending(written, { partBytes, queueSize, expectedBytes, onProgress: undefined })
     if (plaintextLength !== undefined) sending.metadata[PLAINTEXT_LENGTH] = String(plaintextLength)
     const watch = watchOf(options)
     this.#onRemains = onRemains
