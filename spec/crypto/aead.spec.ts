@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { type KeyObject, createCipheriv, createSecretKey, generateKeyPairSync } from 'node:crypto'
 import fc from 'fast-check'
 import { AeadKey, type Sealed, openAead, sealAead } from '#lib/crypto/aead'
+import type { NativeAddon } from '#lib/crypto/native-addon'
 import { bytes, sequence } from '../arbitraries.ts'
 import { useAddon } from './addon.ts'
 
@@ -102,6 +103,29 @@ for (const engine of ['native', 'node'] as const) {
 }
 
 describe('crypto/aead', () => {
+  const addon = useAddon()
+
+  it('clears the bytes of the key that the addon was given', () => {
+    const keys: Uint8Array[] = []
+    const spying: NativeAddon = {
+      ...addon(),
+      sealOnce: (...given) => {
+        keys.push(given[0])
+        assert.deepEqual(Buffer.from(given[0]), key.export())
+        addon().sealOnce(...given)
+      },
+      openOnce: (...given) => {
+        keys.push(given[0])
+        return addon().openOnce(...given)
+      },
+    }
+    const { ciphertext, tag } = new AeadKey(key, spying).seal(iv, iv, Buffer.from('plaintext'))
+    assert.notEqual(new AeadKey(key, spying).open(iv, iv, ciphertext, tag), undefined)
+    assert.equal(new AeadKey(key, spying).open(iv, Buffer.alloc(0), ciphertext, tag), undefined)
+    assert.equal(keys.length, 3)
+    for (const bytes of keys) assert.deepEqual(Buffer.from(bytes), Buffer.alloc(32))
+  })
+
   it('seals and opens with a key that is used once', () => {
     const sealed = sealAead(key, iv, iv, Buffer.from('plaintext'))
     assert.deepEqual(openAead(key, iv, iv, sealed), Buffer.from('plaintext'))

@@ -1,9 +1,18 @@
 import assert from 'node:assert/strict'
-import { type KeyObject, createPrivateKey, createPublicKey, createSign, createVerify, randomBytes } from 'node:crypto'
+import {
+  type KeyObject,
+  createPrivateKey,
+  createPublicKey,
+  createSign,
+  createVerify,
+  generateKeyPairSync,
+  randomBytes,
+} from 'node:crypto'
 import { p256, p384 } from '@noble/curves/nist.js'
 import { type SignatureAlgorithm, algorithmSuite } from 'esdk-streams/format'
 import { MessageSigner, MessageVerifier, generateSigningKey, verificationKeyOf } from '#lib/crypto/signature'
 import { engineOver } from '#lib/crypto/engine'
+import type { NativeAddon } from '#lib/crypto/native-addon'
 import { ecdsaOfLength } from '#lib/crypto/ecdsa-length'
 import { craftingSigningKey, hashOf, publicKeyText } from '../message-recipe.ts'
 import { useAddon } from './addon.ts'
@@ -80,6 +89,24 @@ describe('crypto/signature', () => {
       })
     })
   }
+
+  describe('natively', () => {
+    const addon = useAddon()
+
+    it('clears the bytes of the signing key, also where it fails', () => {
+      const keys: Uint8Array[] = []
+      const signDigest: NativeAddon['signDigest'] = (...given) => {
+        keys.push(given[0])
+        return addon().signDigest(...given)
+      }
+      const { signDigest: sign } = engineOver({ ...addon(), signDigest })
+      const { signingKey } = generateSigningKey(P256)
+      void sign(P256, signingKey, Buffer.alloc(32, 1))
+      assert.throws(() => void sign(P256, generateKeyPairSync('x25519').privateKey, Buffer.alloc(32)), /could not sign/)
+      assert.ok(keys.length >= 2)
+      for (const bytes of keys) assert.ok(bytes.length > 0 && bytes.every((byte) => byte === 0))
+    })
+  })
 
   it('turns a signature into the other valid one where that has the length, and no other', () => {
     for (const algorithm of [P256, P384]) {
