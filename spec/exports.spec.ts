@@ -182,13 +182,15 @@ describe('package exports', () => {
     }
   })
 
-  it('is loaded in less than 60 ms', () => {
+  it('is loaded in less than 60 ms, or on a slow machine hardly more than what Node itself takes to start', () => {
     // Where the machine is busy, the time that the process itself worked says more than the time that passed.
-    const program = `const [start, worked] = [performance.now(), process.cpuUsage()]
+    const program = `const sum = ({ user, system }) => (user + system) / 1000
+      const [start, worked] = [performance.now(), process.cpuUsage()]
       await import('esdk-streams')
-      const { user, system } = process.cpuUsage(worked)
-      console.log(Math.min(performance.now() - start, (user + system) / 1000))`
-    const times = Array.from({ length: 15 }, () => Number(run(program))).sort((a, b) => a - b)
-    assert.ok(times[0]! < 60, `took ${times.map((time) => time.toFixed(0)).join(', ')} ms`)
+      console.log(Math.min(performance.now() - start, sum(process.cpuUsage(worked))), sum(worked))`
+    const runs = Array.from({ length: 15 }, () => run(program).split(' ').map(Number) as [number, number])
+    const [loaded, started] = [0, 1].map((column) => runs.map((times) => times[column]!).sort((a, b) => a - b))
+    const most = Math.max(60, 1.25 * started![0]!)
+    assert.ok(loaded![0]! < most, `took ${loaded!.map((time) => time.toFixed(0)).join(', ')} ms, allowed ${most} ms`)
   })
 })
