@@ -8,6 +8,7 @@ import { EXIT, OutputClosed, asUsage, describeFailure, exitCodeOf } from './fail
 import { inspectCommand } from './inspect.ts'
 import { keygenCommand } from './keygen.ts'
 import { reencryptCommand } from './reencrypt.ts'
+import { tell } from './status-line.ts'
 
 const SIGNALS = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const
 const PATIENCE_MS = 1000
@@ -105,7 +106,7 @@ function exitCodeFor(error: unknown, signal: AbortSignal): number {
   if (signal.aborted && signal.reason instanceof Interruption) return SIGNALS[signal.reason.signal]
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage
   if (error instanceof OutputClosed) return EXIT.done
-  process.stderr.write(`esdk: ${describeFailure(error)}\n`)
+  tell(`esdk: ${describeFailure(error)}\n`)
   return exitCodeOf(error)
 }
 

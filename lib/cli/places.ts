@@ -10,6 +10,7 @@ import { FileFailure, OutputClosed, UsageError, codeOf } from './failure.ts'
 import { STANDARD_STREAM, displayName, isObject, objectName } from './location.ts'
 import type { TransferFlags } from './options.ts'
 import { standardInput, standardOutput } from './standard-streams.ts'
+import { tell } from './status-line.ts'
 
 /** Opens INPUT; `known` is what a list said of an object. */
 export async function openSource(input: string, signal: AbortSignal, known?: KnownObject): Promise<FileSource> {
@@ -55,7 +56,9 @@ async function openObjectTarget(output: string, options: TargetOptions): Promise
     expectedBytes,
     ...(partBytes !== undefined && { partBytes }),
     ...(queueSize !== undefined && { queueSize }),
-    onRemains: (message) => process.stderr.write(`esdk: ${message}\n`),
+    onRemains: (message) => {
+      tell(`esdk: ${message}\n`)
+    },
   })
 }
 
