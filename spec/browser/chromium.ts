@@ -1,7 +1,7 @@
 /** A headless Chromium: that of a package from npm, unpacked into the cache folder, or one that is installed. */
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -44,11 +44,21 @@ async function ofPackage(): Promise<LaunchOptions> {
   const libraries = join(folder, 'al2023', 'lib')
   const env = {
     ...process.env,
-    FONTCONFIG_PATH: join(folder, 'fonts'),
+    FONTCONFIG_FILE: await fontsOf(folder),
     // The system's own come first, where it has them.
     LD_LIBRARY_PATH: path === undefined ? libraries : `${path}:${libraries}`,
   }
   return { executablePath: join(folder, 'chromium'), headless: 'shell', env }
+}
+
+/** Its own configuration names folders of another system, and without a font no text takes any room. */
+async function fontsOf(folder: string): Promise<string> {
+  const file = join(folder, 'esdk-fonts.conf')
+  const folders = [join(folder, 'fonts'), '/usr/share/fonts'].map((path) => `<dir>${path}</dir>`)
+  const cache = `<cachedir>${join(folder, 'fonts-cache')}</cachedir>`
+  const text = `<?xml version="1.0"?>\n<fontconfig>${folders.join('')}${cache}</fontconfig>\n`
+  if ((await readFile(file, 'utf8').catch(() => '')) !== text) await writeFile(file, text)
+  return file
 }
 
 /** The folder of the unpacked browser. It appears as a whole. */
