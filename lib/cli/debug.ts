@@ -2,6 +2,7 @@
 import { type Attempt, isEncryptionSdkError } from '../errors.ts'
 import { FileFailure, codeOf, describeFailure, oneLine } from './failure.ts'
 import { keyNameOf } from './record.ts'
+import { tell } from './status-line.ts'
 
 /** Deeper, it is a circle. */
 const MAX_DEPTH = 12
@@ -17,7 +18,7 @@ export function showCauses(show: boolean): void {
 export function tellFailure(error: unknown): void {
   const lines = [`esdk: ${describeFailure(error)}`]
   if (showsCauses) lines.push(...causesOf(error instanceof FileFailure ? error.cause : error, 1))
-  process.stderr.write(lines.map((line) => `${line}\n`).join(''))
+  tell(lines.map((line) => `${line}\n`).join(''))
 }
 
 /**

@@ -13,3 +13,14 @@ export function humanBytes(bytes: number): string {
   }
   return `${unit > 0 && value < 10 ? value.toFixed(1) : Math.round(value)} ${UNITS[unit]!}`
 }
+
+const MINUTE_S = 60
+const HOUR_S = 3600
+
+/** `12 s`, `5 min`, `2 h 10 min`; rounded up. */
+export function humanSeconds(seconds: number): string {
+  if (seconds <= 2 * MINUTE_S) return `${Math.ceil(seconds)} s`
+  const minutes = Math.ceil(seconds / MINUTE_S)
+  if (seconds <= 2 * HOUR_S) return `${minutes} min`
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`
+}

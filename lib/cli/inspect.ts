@@ -1,13 +1,16 @@
 /** `esdk inspect`. */
 import { Command } from 'commander'
-import type { UnverifiedMessageHeader } from '../streams/read-header.ts'
+import type { MessageHeader } from '../format/message-header.ts'
+import type { WalkedMessage } from '../streams/walk-message.ts'
 import { addNotes } from './command-notes.ts'
-import { oneLine } from './failure.ts'
+import { UsageError } from './failure.ts'
 import type { HeaderRecord } from './record.ts'
 
 interface InspectFlags {
   readonly json?: boolean
   readonly decode?: boolean
+  readonly frames?: boolean
+  readonly html?: boolean
 }
 
 /** What `inspect --json` prints. Nothing of it is verified. */
@@ -19,24 +22,31 @@ export interface InspectRecord extends HeaderRecord {
   /** Of a file: its length, and the length that its plaintext has if the message is whole, in bytes. */
   readonly messageLength?: number
   readonly plaintextLength?: number
+  /** With `--frames`: what stands after the header. */
+  readonly body?: WalkedMessage
 }
 
 const NOTES = `
 Examples:
   $ esdk inspect backup.tar.encrypted
   $ esdk inspect s3://backups/shop.sql.encrypted
-  $ esdk inspect backup.tar.encrypted --json | jq .encryptedDataKeys`
+  $ esdk inspect backup.tar.encrypted --json | jq .encryptedDataKeys
+  $ esdk inspect backup.tar.encrypted --frames                     is it whole, and if not, where is it cut?
+  $ esdk inspect backup.tar.encrypted --html > backup.html         a page that draws it to scale`
 
 /** The subcommand. */
 export function inspectCommand(signal: AbortSignal): Command {
   const command = new Command('inspect')
-    .summary('show the header of a message')
+    .summary('show what a message is made of')
     .description(
-      'Shows the header of the message INPUT (a path, s3://bucket/key, or "-" for stdin), without any key: nothing of it is verified.',
+      'Shows the header of the message INPUT (a path, s3://bucket/key, or "-" for stdin), without any key: nothing of it is ' +
+        'verified. With --frames or --html all of it is read, and one that is cut or damaged ends with exit code 1.',
     )
     .argument('<INPUT>', 'the message')
     .option('--json', 'as one JSON record')
     .option('--decode', 'INPUT is in base64')
+    .option('--frames', 'read all of it: how many frames there are, and where it is cut or damaged')
+    .option('--html', 'read all of it, and write a page that draws it to scale')
     .option('--debug', 'where it fails, say also what caused that')
     .action(async (input: string, flags: InspectFlags) => {
       const { unlessAborted } = await import('../materials/shared-request.ts')
@@ -45,12 +55,14 @@ export function inspectCommand(signal: AbortSignal): Command {
   return addNotes(command, NOTES)
 }
 
-async function run(input: string, { json = false, decode = false }: InspectFlags, signal: AbortSignal): Promise<void> {
-  const [{ named, openSource }, { printLine }, { readHeader }, { headerRecord }, { checkedLocation, displayName }] =
+async function run(input: string, flags: InspectFlags, signal: AbortSignal): Promise<void> {
+  const { json = false, decode = false, frames = false, html = false } = flags
+  if (json && html) throw new UsageError('--json and --html are two ways to say the same: give one')
+  const [{ named, openSource }, { printLine }, { MessageWalk }, { headerRecord }, { checkedLocation, displayName }] =
     await Promise.all([
       import('./places.ts'),
       import('./run-transfer.ts'),
-      import('../streams/read-header.ts'),
+      import('../streams/walk-message.ts'),
       import('./record.ts'),
       import('./location.ts'),
     ])
@@ -59,24 +71,48 @@ async function run(input: string, { json = false, decode = false }: InspectFlags
   await named(name, async () => {
     const source = await openSource(input, { signal, decode })
     try {
-      const { header, headerLength, rest } = await readHeader(source.bytes)
-      rest.destroy()
+      const walk = await MessageWalk.begin(source.bytes)
+      const { header, headerBytes } = walk
+      const body = frames || html ? await walk.finish() : undefined
+      walk.end()
+      const headerLength = headerBytes.length
       const record: InspectRecord = {
         input,
         verified: false,
         ...headerRecord(header),
         headerLength,
-        ...(await lengths(header, headerLength, source.length)),
+        ...(await lengths(header, headerLength, body?.messageLength ?? source.length)),
+        ...(body !== undefined && { body }),
       }
-      await printLine(json ? JSON.stringify(record) : readable(name, record))
+      await printLine(await shown({ json, html }, name, record, headerBytes))
+      if (body !== undefined) await refuseFaults(body)
     } finally {
       await source.close()
     }
   })
 }
 
+async function shown(
+  { json, html }: { readonly json: boolean; readonly html: boolean },
+  name: string,
+  record: InspectRecord,
+  headerBytes: Buffer,
+): Promise<string> {
+  if (json) return JSON.stringify(record)
+  if (!html) return (await import('./inspect-text.ts')).inspectText(name, record)
+  return (await import('./inspect-page.ts')).inspectPage(name, record, headerBytes)
+}
+
+/** @throws MalformedMessageError | TruncatedMessageError of what is wrong first */
+async function refuseFaults({ faults: [fault] }: WalkedMessage): Promise<void> {
+  if (fault === undefined) return
+  const { MalformedMessageError, TruncatedMessageError } = await import('../errors.ts')
+  const Kind = fault.code === 'ERR_ESDK_TRUNCATED' ? TruncatedMessageError : MalformedMessageError
+  throw new Kind(fault.message)
+}
+
 async function lengths(
-  { suite, frameLength }: UnverifiedMessageHeader,
+  { suite, frameLength }: MessageHeader,
   headerLength: number,
   messageLength: number | undefined,
 ): Promise<Pick<InspectRecord, 'messageLength' | 'plaintextLength'>> {
@@ -88,37 +124,4 @@ async function lengths(
   } catch {
     return { messageLength }
   }
-}
-
-function readable(name: string, record: InspectRecord): string {
-  const { algorithmSuite: suite, contentType, frameLength, messageLength, plaintextLength } = record
-  const properties = [suite.committing ? 'committing' : 'not committing', suite.signed ? 'signed' : 'not signed']
-  const lines = [
-    `${oneLine(name)}: header of a message, UNVERIFIED`,
-    row('format version', String(record.version)),
-    row('algorithm suite', `${suite.id} ${suite.name} (${properties.join(', ')})`),
-    row('message id', record.messageId),
-    row('content', contentType === 'framed' ? `framed, ${frameLength} bytes a frame` : contentType),
-    row('header length', `${record.headerLength} bytes`),
-  ]
-  if (messageLength !== undefined) lines.push(row('message length', `${messageLength} bytes`))
-  if (plaintextLength !== undefined) lines.push(row('plaintext', `${plaintextLength} bytes, if the message is whole`))
-  const pairs = Object.entries(record.encryptionContext)
-  lines.push(row('encryption context', pairs.length === 0 ? 'none' : ''))
-  for (const [key, value] of pairs) lines.push(`    ${quoted(key)} = ${quoted(value)}`)
-  lines.push(row('encrypted data keys', String(record.encryptedDataKeys.length)))
-  for (const { keyProviderId, keyProviderInfo, keyName } of record.encryptedDataKeys) {
-    lines.push(`    ${quoted(keyProviderId)} ${keyName === undefined ? `base64 ${keyProviderInfo}` : quoted(keyName)}`)
-  }
-  return lines.join('\n')
-}
-
-const LABEL_CHARACTERS = 21
-
-function row(label: string, value: string): string {
-  return `  ${label.padEnd(LABEL_CHARACTERS)}${value}`.trimEnd()
-}
-
-function quoted(text: string): string {
-  return oneLine(JSON.stringify(text))
 }

@@ -1,5 +1,6 @@
 /** What `-v` says on stderr: 1, what is done; 2, also each call to AWS. */
 import { oneLine } from './failure.ts'
+import { tell } from './status-line.ts'
 
 /** How much is said. */
 export type Level = 0 | 1 | 2
@@ -18,5 +19,5 @@ export function isSaid(level: Level): boolean {
 
 /** Says something in a line of its own. */
 export function say(level: Level, text: string): void {
-  if (isSaid(level)) process.stderr.write(`esdk: ${oneLine(text)}\n`)
+  if (isSaid(level)) tell(`esdk: ${oneLine(text)}\n`)
 }

@@ -6,6 +6,7 @@ import { UsageError, oneLine } from './failure.ts'
 import { STANDARD_STREAM, isObject, objectName } from './location.ts'
 import type { TransferFlags } from './options.ts'
 import { objects, statOf } from './places.ts'
+import { eraseStatusLine } from './status-line.ts'
 
 /** OUTPUT is there, and stays as it is. */
 export class NotReplaced extends Error {
@@ -55,6 +56,7 @@ async function ask(question: string, signal: AbortSignal): Promise<boolean> {
   // Lines come from the terminal as they are typed, so that its own keys (^C) do what they always do.
   const reader = createInterface({ input, terminal: false })
   try {
+    eraseStatusLine()
     writeSync(terminal, question)
     const ended = new Promise<string>((resolve) => {
       reader.once('close', () => {

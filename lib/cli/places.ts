@@ -11,6 +11,7 @@ import { FileFailure, OutputClosed, UsageError, codeOf } from './failure.ts'
 import { STANDARD_STREAM, displayName, isObject, objectName } from './location.ts'
 import type { TransferFlags } from './options.ts'
 import { standardInput, standardOutput } from './standard-streams.ts'
+import { tell } from './status-line.ts'
 
 /** How INPUT is read. */
 export interface SourceOptions {
@@ -84,7 +85,9 @@ async function openObjectTarget(output: string, options: TargetOptions): Promise
     exclusive,
     ...(partBytes !== undefined && { partBytes }),
     ...(queueSize !== undefined && { queueSize }),
-    onRemains: (message) => process.stderr.write(`esdk: ${message}\n`),
+    onRemains: (message) => {
+      tell(`esdk: ${message}\n`)
+    },
   })
 }
 

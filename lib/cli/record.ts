@@ -29,6 +29,8 @@ export interface EncryptedDataKeyRecord {
   readonly keyProviderInfo: string
   /** The same as text, without what a raw AES keyring adds; absent where it is none. */
   readonly keyName?: string
+  /** Length of the wrapped data key, in bytes. */
+  readonly ciphertextLength: number
 }
 
 /** What was done with a file. */
@@ -74,12 +76,17 @@ export function headerRecord(header: MessageHeader): HeaderRecord {
   }
 }
 
-function encryptedDataKeyRecord({ keyProviderId, keyProviderInfo }: EncryptedDataKey): EncryptedDataKeyRecord {
+function encryptedDataKeyRecord({
+  keyProviderId,
+  keyProviderInfo,
+  ciphertext,
+}: EncryptedDataKey): EncryptedDataKeyRecord {
   const keyName = keyNameOf(keyProviderInfo)
   return {
     keyProviderId,
     keyProviderInfo: keyProviderInfo.toString('base64'),
     ...(keyName !== undefined && { keyName }),
+    ciphertextLength: ciphertext.length,
   }
 }
 

@@ -11,9 +11,10 @@ import { STANDARD_STREAM, checkedTree, isObject } from './location.ts'
 import { MetadataFile } from './metadata-file.ts'
 import type { TransferFlags } from './options.ts'
 import { isKeyFile, named, statOf } from './places.ts'
-import { showsProgress } from './progress.ts'
+import { type FleetProgress, showsProgress, startFleetProgress } from './progress.ts'
 import type { FileRecord } from './record.ts'
-import { type Job, checkParts, printLine, sayDone, transferOne } from './run-transfer.ts'
+import { type Done, type Job, type Places, checkParts, printLine, sayDone, transferOne } from './run-transfer.ts'
+import { tell } from './status-line.ts'
 
 /** What came of one file. */
 type Outcome =
@@ -46,8 +47,9 @@ export async function runFleet(job: Job, given: string): Promise<void> {
   const tree = await TargetTree.of({ mode, suffix: flags.suffix }, input, output)
   const log = await FleetLog.open(flags, [input, output])
   const started = performance.now()
+  const progress = showsProgress(flags, false) ? startFleetProgress() : undefined
   try {
-    const worker = new FleetWorker(job, tree, log.report, concurrency)
+    const worker = new FleetWorker(job, tree, { report: log.report, progress, concurrency })
     const entries = meant(listTree(input, signal), isMeant)
     const outcomes = transformEach(entries, (entry) => worker.work(entry), { concurrency, signal })
     for await (const outcome of outcomes) await log.tell(outcome)
@@ -55,6 +57,7 @@ export async function runFleet(job: Job, given: string): Promise<void> {
     if (signal.aborted) throw abortError(signal)
     throw error
   } finally {
+    progress?.stop()
     await log.close()
   }
   if (signal.aborted) throw abortError(signal)
@@ -69,17 +72,25 @@ async function* meant(
   for await (const entry of entries) if (entry.kind === 'failed' || isMeant(entry.name)) yield entry
 }
 
+interface WorkerOptions {
+  readonly report: FleetReport | undefined
+  readonly progress: FleetProgress | undefined
+  readonly concurrency: number
+}
+
 /** Works on one file after the other, as far as the report does not say that they are done. */
 class FleetWorker {
   readonly #job: Job
   readonly #tree: TargetTree
   readonly #report: FleetReport | undefined
+  readonly #progress: FleetProgress | undefined
   readonly #queueSize: number
 
-  constructor(job: Job, tree: TargetTree, report: FleetReport | undefined, concurrency: number) {
+  constructor(job: Job, tree: TargetTree, { report, progress, concurrency }: WorkerOptions) {
     this.#job = job
     this.#tree = tree
     this.#report = report
+    this.#progress = progress
     this.#queueSize = Math.min(MAX_PARTS_OF_ONE, Math.max(1, Math.floor(PARTS_AT_ONCE / concurrency)))
   }
 
@@ -114,7 +125,7 @@ class FleetWorker {
     }
     await this.#tree.makeRoom(output)
     const places = { input, output, known, queueSize: this.#queueSize }
-    const { record, ETag } = await transferOne(this.#job, places, () => Promise.resolve(undefined))
+    const { record, ETag } = await this.#heard(places)
     // In place, what is there now is what is done.
     const isInPlace = input === output
     const now = isInPlace ? (isObject(output) ? ETag : await versionOf(output)) : version
@@ -127,6 +138,18 @@ class FleetWorker {
     }
     await this.#note(file, output, { status: 'done', ...(now !== undefined && { version: now }), ...about })
     return { status: 'done', record }
+  }
+
+  async #heard(places: Places): Promise<Done> {
+    const progress = this.#progress?.file()
+    let isDone = false
+    try {
+      const done = await transferOne(this.#job, places, () => Promise.resolve(progress?.onProgress))
+      isDone = true
+      return done
+    } finally {
+      progress?.end({ isDone })
+    }
   }
 
   async #note(
@@ -207,7 +230,7 @@ class FleetLog {
       this.#before += 1
     } else if (outcome.status === 'skipped') {
       this.#skipped += 1
-      if (quiet !== true) process.stderr.write(`esdk: ${oneLine(outcome.input)}: skipped: ${outcome.reason}\n`)
+      if (quiet !== true) tell(`esdk: ${oneLine(outcome.input)}: skipped: ${outcome.reason}\n`)
     } else {
       const { record } = outcome
       sayDone(record)
@@ -236,7 +259,7 @@ class FleetLog {
   }
 
   #show(line: string): void {
-    if (showsProgress(this.#flags, false)) process.stderr.write(`${oneLine(line)}\n`)
+    if (showsProgress(this.#flags, false)) tell(`${oneLine(line)}\n`)
   }
 }
 

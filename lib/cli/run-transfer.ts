@@ -17,6 +17,7 @@ import { NotReplaced, mustBeNew } from './overwrite.ts'
 import { blame, isKeyFile, isSameFile, named, openSource, openTarget, refuseKeyFiles, statOf } from './places.ts'
 import { type Progress, showsProgress, startProgress } from './progress.ts'
 import { type FileRecord, fileRecord } from './record.ts'
+import { eraseStatusLine } from './status-line.ts'
 
 /** What the work is given besides source and target. */
 export interface WorkOptions {
@@ -65,7 +66,7 @@ export interface Done {
   readonly ETag?: string | undefined
 }
 
-const NO_PROGRESS: Progress = { stop: () => undefined }
+const NO_PROGRESS: Progress = { finish: () => undefined, stop: () => undefined }
 
 /** Runs the work for one file, and says what came of it; with `-r`, for many. */
 export async function runTransfer(job: Job, input: string): Promise<void> {
@@ -90,9 +91,10 @@ export async function runTransfer(job: Job, input: string): Promise<void> {
   try {
     done = await transferOne(job, { input, output }, async (source) => {
       metadata = await openMetadata(flags, source, output)
-      if (showsProgress(flags, toStdout)) progress = await startProgress(LABELS[mode], source?.length)
+      if (showsProgress(flags, toStdout)) progress = startProgress(LABELS[mode], source?.length)
       return progress.onProgress
     })
+    progress.finish()
   } catch (error) {
     await metadata?.discard()
     throw error
@@ -248,6 +250,7 @@ async function openMetadata(
 
 /** Writes a line to stdout, and waits until it is written. */
 export async function printLine(line: string): Promise<void> {
+  if (process.stdout.isTTY) eraseStatusLine()
   await new Promise<void>((resolve, reject) => {
     process.stdout.write(`${line}\n`, (error) => {
       if (error === undefined || error === null) resolve()

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { PolicyError, LimitError } from 'esdk-streams'
 import { FileFailure, describeFailure, exitCodeOf, oneLine } from '#lib/cli/failure'
-import { humanBytes } from '#lib/cli/human'
+import { humanBytes, humanSeconds } from '#lib/cli/human'
 import { defaultOutput } from '#lib/cli/location'
-import { progressLine, showsProgress } from '#lib/cli/progress'
+import { lookOf, progressLine, showsProgress } from '#lib/cli/progress'
 
 describe('what the command shows', () => {
   it('is one line whatever a name holds, and nothing that moves a cursor', () => {
@@ -49,6 +49,12 @@ describe('what the command shows', () => {
     ])
   })
 
+  it('has times that people can read', () => {
+    assert.deepEqual([0.2, 120, 121, 7200, 7201, 90_000].map(humanSeconds), [
+      ...['1 s', '120 s', '3 min', '120 min', '2 h 1 min', '25 h 0 min'],
+    ])
+  })
+
   it('has default names for OUTPUT', () => {
     assert.equal(defaultOutput('encrypt', 'a/b.tar'), 'a/b.tar.encrypted')
     assert.equal(defaultOutput('encrypt', 'b.encrypted'), 'b.encrypted.encrypted')
@@ -71,6 +77,34 @@ describe('what the command shows', () => {
     assert.match(progressLine({ ...line, done: 0, seconds: 0 }), /░{24} 0% of 100 MB 0 B\/s$/)
     assert.match(progressLine({ ...line, done: 0, total: 0 }), /100% of 0 B/)
     assert.equal(progressLine({ ...line, total: undefined }), 'encrypting 50 MB 25 MB/s')
+  })
+
+  it('fits the bar into what columns there are, down to one', () => {
+    const line = { label: 'encrypting', done: 50e6, total: 100e6, seconds: 2, colours: false }
+    const widths = Array.from({ length: 80 }, (_, index) => index + 1)
+    for (const total of [100e6, undefined]) {
+      const lines = widths.map((columns) => progressLine({ ...line, total, spins: true, columns }))
+      lines.forEach((shown, index) => {
+        assert.ok(shown.length <= widths[index]! && shown.length > 0, shown)
+        assert.ok(shown.length >= (lines[index - 1] ?? '').length, 'more room, more to see')
+      })
+    }
+    assert.match(progressLine({ ...line, columns: 30 }), /^█{5}░{5} 50% 2 s left$/)
+    assert.equal(progressLine({ ...line, columns: 4 }), '50%')
+    // Colours take no room.
+    const coloured = progressLine({ ...line, colours: true, columns: 30 })
+    assert.equal(coloured, '\u001b[36m█████░░░░░\u001b[0m 50% 2 s left')
+  })
+
+  it('turns where the length is not known, on terminals that can draw', () => {
+    const line = { label: 'encrypting', done: 50e6, total: undefined, colours: false, spins: true }
+    const turns = [1, 1.125, 1.25, 1.375].map((seconds) => progressLine({ ...line, seconds })[0])
+    assert.deepEqual(turns.sort(), ['-', '/', '\\', '|'])
+    assert.deepEqual(lookOf(true, {}), { colours: true, spins: true })
+    assert.deepEqual(lookOf(true, { NO_COLOR: '1' }), { colours: false, spins: true })
+    assert.deepEqual(lookOf(true, { NO_COLOR: '' }), { colours: true, spins: true })
+    assert.deepEqual(lookOf(true, { TERM: 'dumb' }), { colours: false, spins: false })
+    assert.deepEqual(lookOf(false, {}), { colours: false, spins: false })
   })
 
   it('has a bar when that is asked for, and never with --quiet', () => {

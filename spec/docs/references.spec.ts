@@ -75,6 +75,7 @@ const OF_ITS_COMMAND: readonly string[] = [
 const FOREIGN: Readonly<Record<string, () => Iterable<string>>> = {
   'README.md': () => ['InputStream', 'OutputStream', '--buffer'],
   'CONTRIBUTING.md': internalNames,
+  'docs/inspect.md': internalNames, // members of its record
   'docs/keys.md': () => OF_PYTHON,
   'docs/migrating-from-client-node.md': clientNodeNames,
   'docs/migrating-from-python.md': () => OF_PYTHON,
