@@ -1,6 +1,6 @@
 /** From a source through a message's stream into a target, with nothing left behind on failure. */
 import { pipeline } from 'node:stream/promises'
-import { ChangedError, LengthError } from '../errors.ts'
+import { ChangedError, LengthError, isError } from '../errors.ts'
 import type { MessageHeader } from '../format/message-header.ts'
 import { abortError } from '../streams/abort-error.ts'
 import { DecryptStream } from '../streams/decrypt-stream.ts'
@@ -139,5 +139,5 @@ export async function transfer(
 }
 
 function isAbortError(error: unknown): boolean {
-  return error instanceof Error && error.name === 'AbortError'
+  return isError(error) && error.name === 'AbortError'
 }

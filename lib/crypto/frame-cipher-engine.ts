@@ -1,4 +1,5 @@
 /** Which engine seals and opens frames: chosen once a process, the same for every message of it. */
+import { isError } from '../errors.ts'
 import { NativeFrameCipher } from './frame-cipher-native.ts'
 import { NodeFrameCipher } from './frame-cipher-node.ts'
 import type { FrameCipher, FrameCipherParameters, SequenceCounter } from './frame-cipher.ts'
@@ -30,7 +31,7 @@ export function chooseEngine(asked: string | undefined, load: () => NativeAddon 
       return { name: 'native', create: (parameters, counter) => new NativeFrameCipher(addon, parameters, counter) }
     } catch (cause) {
       if (wanted === 'native') {
-        const reason = cause instanceof Error ? cause.message : String(cause)
+        const reason = isError(cause) ? cause.message : String(cause)
         throw new Error(`"ESDK_ENGINE" is native, but the native engine can't be loaded: ${reason}`, { cause })
       }
     }

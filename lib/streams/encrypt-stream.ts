@@ -1,7 +1,8 @@
 /** EncryptStream: client-apis/encrypt.md as a Transform. */
 import { encryptMessage } from './encrypt-message.ts'
-import { type EncryptOptions, encryptSettings } from './options.ts'
-import { ProtocolTransform, type StreamOptions } from './protocol-transform.ts'
+import { type EncryptOptions, type EncryptSettings, encryptSettings } from './options.ts'
+import { type Protocol, ProtocolTransform, type StreamOptions } from './protocol-transform.ts'
+import { traced } from './traced.ts'
 
 /** What an {@link EncryptStream} takes: the options of an encryption, and of Node's streams. */
 export interface EncryptStreamOptions extends EncryptOptions, StreamOptions {}
@@ -15,7 +16,11 @@ export interface EncryptStreamOptions extends EncryptOptions, StreamOptions {}
  */
 export class EncryptStream extends ProtocolTransform {
   constructor(options: EncryptStreamOptions) {
-    const settings = encryptSettings(options)
-    super((input, session) => encryptMessage(input, settings, session), options)
+    super(encryptProtocol(encryptSettings(options)), options)
   }
+}
+
+/** The protocol of an encryption with these settings. */
+export function encryptProtocol(settings: EncryptSettings): Protocol {
+  return traced('encrypt', (input, session) => encryptMessage(input, settings, session))
 }
