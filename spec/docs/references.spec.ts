@@ -48,6 +48,9 @@ const OF_PYTHON: readonly string[] = [
   ...['InvalidSignature'],
 ]
 
+/** Of Node's channels, and operations of Amazon S3. */
+const OF_TRACING: readonly string[] = ['diagnostics_channel', 'asyncStart', 'asyncEnd', 'UploadPart', 'GetObject']
+
 /** The options of `aws-encryption-cli`. */
 const OF_ITS_COMMAND: readonly string[] = [
   ...[
@@ -74,6 +77,8 @@ const FOREIGN: Readonly<Record<string, () => Iterable<string>>> = {
   'README.md': () => ['InputStream', 'OutputStream', '--buffer'],
   'CONTRIBUTING.md': internalNames,
   'docs/keys.md': () => OF_PYTHON,
+  'docs/observability.md': () => OF_TRACING,
+  'docs/packaging.md': () => ['moduleResolution', 'node_modules'],
   'docs/migrating-from-client-node.md': clientNodeNames,
   'docs/migrating-from-python.md': () => OF_PYTHON,
   'docs/migrating-from-aws-encryption-cli.md': () => OF_ITS_COMMAND,
