@@ -70,7 +70,13 @@ export function traceChannel<Context extends Trace>(name: keyof typeof TRACING_C
 }
 
 /** Whether anybody listens to any of its channels. */
-export function isTraced<Context extends Trace>({ start, end, asyncStart, asyncEnd, error }: TraceChannel<Context>): boolean {
+export function isTraced<Context extends Trace>({
+  start,
+  end,
+  asyncStart,
+  asyncEnd,
+  error,
+}: TraceChannel<Context>): boolean {
   return (
     start.hasSubscribers ||
     end.hasSubscribers ||
