@@ -14,7 +14,17 @@ import { dirname, join } from 'node:path'
 import process from 'node:process'
 import { fileURLToPath } from 'node:url'
 
-const SOURCES = ['addon.c', 'frame-cipher.c']
+const SOURCES = [
+  'aead.c',
+  'addon.c',
+  'addon-frames.c',
+  'addon-keys.c',
+  'addon-signature.c',
+  'arguments.c',
+  'frame-cipher.c',
+  'key-derivation.c',
+  'signature.c',
+]
 const WARNINGS = ['-Wall', '-Wextra']
 const COMPILE = ['-std=c11', '-O2', '-fPIC', '-fvisibility=hidden', '-fstack-protector-strong']
 // All symbols are looked up at once: a Node that lacks one refuses to load the addon, rather than dying in a call.

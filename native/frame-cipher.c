@@ -3,9 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "aead.h"
 #include "openssl.h"
-
-enum { DECRYPT = 0, ENCRYPT = 1 };
 
 struct frame_cipher {
   EVP_CIPHER_CTX *context; /* NULL: ended */
@@ -25,22 +24,9 @@ static uint32_t read_uint32(const uint8_t *bytes) {
   return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
 }
 
-static const EVP_CIPHER *cipher_of(size_t key_length) {
-  switch (key_length) {
-  case 16:
-    return EVP_aes_128_gcm();
-  case 24:
-    return EVP_aes_192_gcm();
-  case 32:
-    return EVP_aes_256_gcm();
-  default:
-    return NULL;
-  }
-}
-
 struct frame_cipher *frame_cipher_new(const uint8_t *key, size_t key_length, const uint8_t *aad, size_t aad_length,
                                       size_t frame_length) {
-  const EVP_CIPHER *type = cipher_of(key_length);
+  const EVP_CIPHER *type = aes_gcm(key_length);
   if (type == NULL || aad_length < MIN_AAD_BYTES || aad_length > MAX_AAD_BYTES) return NULL;
   if (frame_length < 1 || frame_length > MAX_FRAME_LENGTH) return NULL;
   struct frame_cipher *cipher = calloc(1, sizeof *cipher);

@@ -37,6 +37,7 @@ napi_status napi_create_external(napi_env env, void *data, napi_finalize finaliz
 napi_status napi_create_function(napi_env env, const char *name, size_t length, napi_callback callback, void *data,
                                  napi_value *result);
 napi_status napi_check_object_type_tag(napi_env env, napi_value value, const napi_type_tag *tag, bool *result);
+napi_status napi_get_boolean(napi_env env, bool value, napi_value *result);
 napi_status napi_get_cb_info(napi_env env, napi_callback_info info, size_t *count, napi_value *arguments,
                              napi_value *self, void **data);
 napi_status napi_get_typedarray_info(napi_env env, napi_value value, napi_typedarray_type *type, size_t *length,

@@ -12,10 +12,15 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/rand.h>
 #else
 typedef struct engine_st ENGINE;
 typedef struct evp_cipher_st EVP_CIPHER;
 typedef struct evp_cipher_ctx_st EVP_CIPHER_CTX;
+typedef struct evp_md_st EVP_MD;
+typedef struct evp_md_ctx_st EVP_MD_CTX;
+typedef struct evp_pkey_st EVP_PKEY;
+typedef struct evp_pkey_ctx_st EVP_PKEY_CTX;
 
 #define EVP_CTRL_AEAD_GET_TAG 0x10
 #define EVP_CTRL_AEAD_SET_TAG 0x11
@@ -38,5 +43,22 @@ int EVP_CipherInit_ex(EVP_CIPHER_CTX *context, const EVP_CIPHER *type, ENGINE *e
 int EVP_CipherUpdate(EVP_CIPHER_CTX *context, unsigned char *out, int *out_length, const unsigned char *in,
                      int in_length);
 int EVP_CipherFinal_ex(EVP_CIPHER_CTX *context, unsigned char *out, int *out_length);
+
+int RAND_bytes(unsigned char *bytes, int length);
+
+const EVP_MD *EVP_sha512(void);
+EVP_MD_CTX *EVP_MD_CTX_new(void);
+void EVP_MD_CTX_free(EVP_MD_CTX *context);
+int EVP_DigestInit_ex(EVP_MD_CTX *context, const EVP_MD *type, ENGINE *engine);
+int EVP_DigestUpdate(EVP_MD_CTX *context, const void *bytes, size_t length);
+int EVP_DigestFinal_ex(EVP_MD_CTX *context, unsigned char *digest, unsigned int *length);
+
+EVP_PKEY *d2i_AutoPrivateKey(EVP_PKEY **key, const unsigned char **der, long length);
+void EVP_PKEY_free(EVP_PKEY *key);
+EVP_PKEY_CTX *EVP_PKEY_CTX_new(EVP_PKEY *key, ENGINE *engine);
+void EVP_PKEY_CTX_free(EVP_PKEY_CTX *context);
+int EVP_PKEY_sign_init(EVP_PKEY_CTX *context);
+int EVP_PKEY_sign(EVP_PKEY_CTX *context, unsigned char *signature, size_t *signature_length,
+                  const unsigned char *digest, size_t digest_length);
 
 #endif

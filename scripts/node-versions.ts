@@ -6,15 +6,15 @@
  * One line a version, and one more for the last of them without the native engine; exits 1 where any of them failed.
  */
 import { execFile } from 'node:child_process'
-import { mkdir, readdir, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { nodeOfVersion } from './node-binary.ts'
 
 const run = promisify(execFile)
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
-const CACHE = path.join(ROOT, '.cache')
 const DEFAULT_VERSIONS = ['22', '24', '26']
 const FOLDERS = ['format', 'crypto', 'materials', 'keyrings', 'streams']
 const SPECS = [...FOLDERS.map((folder) => `spec/${folder}/**/*.spec.ts`), 'spec/native/addon.spec.ts']
@@ -23,37 +23,6 @@ const ENGINE_SPECS = ['spec/crypto/*.spec.ts', 'spec/streams/{encrypt-stream,dec
 /** It measures the process's memory, which is a matter of one version's allocator; the default version runs it. */
 const LEFT_OUT = 'spec/streams/memory.spec.ts'
 const MAX_OUTPUT_BYTES = 64 * 1024 * 1024
-
-/** The path of that version's binary; installs it where it is missing. */
-async function nodeOfVersion(major: string): Promise<string> {
-  const folder = path.join(CACHE, `node-${major}`)
-  const known = await findBinary(folder, major)
-  if (known !== undefined) return known
-  await mkdir(folder, { recursive: true })
-  const install = ['install', '--prefix', folder, '--no-save', '--no-audit', '--no-fund', `node@${major}`]
-  await run('npm', install, { maxBuffer: MAX_OUTPUT_BYTES, shell: process.platform === 'win32' })
-  const installed = await findBinary(folder, major)
-  if (installed === undefined) throw new Error(`npm installed node@${major}, but there is no binary that runs`)
-  return installed
-}
-
-/** The package's own place, or where its install script (which npm may not have run) would have linked it from. */
-async function findBinary(folder: string, major: string): Promise<string | undefined> {
-  const modules = path.join(folder, 'node_modules')
-  const nested = path.join(modules, 'node', 'node_modules')
-  const candidates = [path.join(modules, 'node', 'bin', 'node')]
-  for (const parent of [modules, nested]) {
-    const names = await readdir(parent).catch(() => [])
-    for (const name of names.filter((name) => /^node-(linux|darwin|win)-/.test(name))) {
-      candidates.push(path.join(parent, name, 'bin', 'node'))
-    }
-  }
-  for (const candidate of candidates) {
-    const version = await run(candidate, ['--version']).catch(() => undefined)
-    if (version?.stdout.startsWith(`v${major}.`) === true) return candidate
-  }
-  return undefined
-}
 
 interface Outcome {
   readonly passed: boolean

@@ -14,6 +14,8 @@ export interface FileSource {
   readonly stats?: BigIntStats
   /** Its length in bytes, where it says one: some files (those of /proc) have content and say 0. */
   readonly length: number | undefined
+  /** What it can't be longer than, where no length is known. */
+  readonly lengthBound?: number
   /** The same open file, to be read at any position; absent where there are no positions. */
   readonly ranges?: RandomAccessSource
   close(): Promise<void>
@@ -38,7 +40,7 @@ export async function openFileSource(path: string): Promise<FileSource> {
     return {
       bytes: blocksOf(handle),
       stats,
-      length: lengthOf(stats),
+      length: await lengthOf(handle, stats),
       ...(stats.isFile() && { ranges: rangesOf(handle, Number(stats.size)) }),
       close: () => handle.close(),
     }
@@ -82,9 +84,11 @@ async function readRange(handle: FileHandle, position: number, length: number): 
   return bytes.subarray(0, done)
 }
 
-/** The length that an open file says it has. */
-export function lengthOf(stats: BigIntStats): number | undefined {
-  return stats.isFile() && stats.size > 0n ? Number(stats.size) : undefined
+/** The length that an open file says it has, or 0 where there is nothing to read. */
+async function lengthOf(handle: FileHandle, stats: BigIntStats): Promise<number | undefined> {
+  if (!stats.isFile()) return undefined
+  if (stats.size > 0n) return Number(stats.size)
+  return (await readRange(handle, 0, 1)).length === 0 ? 0 : undefined
 }
 
 /** What can be read: a `FileHandle`, or something that looks like one. */

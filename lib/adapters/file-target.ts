@@ -2,17 +2,22 @@
 import { isError } from '../errors.ts'
 import { randomUUID } from 'node:crypto'
 import { type BigIntStats, constants, open as openDescriptor } from 'node:fs'
-import { type FileHandle, open, readlink, realpath, rename, stat, unlink } from 'node:fs/promises'
+import { type FileHandle, link, open, readlink, realpath, rename, stat, unlink } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
-import { Writable, finished } from 'node:stream'
+import { type Transform, Writable, finished } from 'node:stream'
 import { setTimeout } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { abortError } from '../streams/abort-error.ts'
+import { OutputMemory } from '../streams/output-memory.ts'
 import { type FileSource, folderError, pipeSocket } from './file-source.ts'
 
 /** A target under way. Either of `commit` and `discard` ends it. */
 export interface FileTarget {
   readonly sink: Writable
+  /** What the sink gives written chunks back to, if it does. */
+  readonly memory?: OutputMemory
+  /** What is written goes through this first. */
+  readonly encoder?: Transform
   /** True where what is written is seen at once, so that nothing can be taken back. */
   readonly direct: boolean
   /** To be called when all is written: makes it appear, unless the signal was aborted. */
@@ -24,22 +29,36 @@ export interface FileTarget {
 const SINK_BYTES = 1024 * 1024
 const PIPE_POLL_MS = 20
 
+/** How a target is opened. */
+export interface FileTargetOptions {
+  readonly signal?: AbortSignal | undefined
+  /** Whether the target may be the source itself. */
+  readonly inPlace?: boolean
+  /** Whether it may not be a file that is there, not even one that comes meanwhile. */
+  readonly exclusive?: boolean
+}
+
 /**
  * Opens the target for what is read from `source`.
  *
- * @param inPlace whether the target may be the source itself
- * @throws what the file system says; `EISDIR` for a folder; TypeError where target and source are the same file.
+ * @throws what the file system says; `EISDIR` for a folder; `EEXIST` where it has to be new and is not (then, or when it
+ *   is committed); TypeError where target and source are the same file.
  */
 export async function openFileTarget(
   path: string,
   source: Pick<FileSource, 'stats'>,
-  { signal, inPlace = false }: { readonly signal?: AbortSignal | undefined; readonly inPlace?: boolean } = {},
+  { signal, inPlace = false, exclusive = false }: FileTargetOptions = {},
 ): Promise<FileTarget> {
   const found = await locate(path)
-  if (found.stats === undefined) return AtomicTarget.open(found.path, undefined, modeFor(source.stats))
+  if (found.stats === undefined) {
+    return AtomicTarget.open({ path: found.path, existing: undefined, mode: modeFor(source.stats), exclusive })
+  }
   if (found.stats.isDirectory()) throw folderError(path)
   if (!inPlace) refuseSameFile(source.stats, found.stats)
-  if (found.stats.isFile()) return AtomicTarget.open(found.path, found.stats, Number(found.stats.mode) & 0o777)
+  if (found.stats.isFile()) {
+    if (exclusive) throw existsError(path)
+    return AtomicTarget.open({ ...found, existing: found.stats, mode: Number(found.stats.mode) & 0o777, exclusive })
+  }
   if (found.stats.isFIFO()) return openPipeTarget(path, signal)
   return openDeviceTarget(path)
 }
@@ -80,34 +99,46 @@ async function linkAt(path: string): Promise<string | undefined> {
   }
 }
 
+/** The error for a file where none may be, like the file system's own. */
+function existsError(path: string): NodeJS.ErrnoException {
+  return Object.assign(new Error(`EEXIST: ${JSON.stringify(path)} is there already`), { code: 'EEXIST', path })
+}
+
+/** Where a file is to appear, and what is there. */
+interface Place {
+  readonly path: string
+  readonly existing: BigIntStats | undefined
+  readonly mode: number
+  readonly exclusive: boolean
+}
+
 /** A temporary file beside the target, renamed over it at the end. */
 class AtomicTarget implements FileTarget {
   readonly direct = false
+  readonly memory = new OutputMemory()
   readonly sink: Writable
   readonly #handle: FileHandle
   readonly #temporary: string
   readonly #path: string
   readonly #existing: BigIntStats | undefined
   readonly #mode: number
+  readonly #exclusive: boolean
   #renamed = false
 
-  private constructor(
-    handle: FileHandle,
-    temporary: string,
-    { path, existing, mode }: { path: string; existing: BigIntStats | undefined; mode: number },
-  ) {
+  private constructor(handle: FileHandle, temporary: string, { path, existing, mode, exclusive }: Place) {
     this.#handle = handle
     this.#temporary = temporary
     this.#path = path
     this.#existing = existing
     this.#mode = mode
-    this.sink = sinkOf(handle)
+    this.#exclusive = exclusive
+    this.sink = sinkOf(handle, this.memory)
   }
 
-  static async open(path: string, existing: BigIntStats | undefined, mode: number): Promise<AtomicTarget> {
-    const temporary = join(dirname(path), `.esdk-${randomUUID()}.tmp`)
+  static async open(place: Place): Promise<AtomicTarget> {
+    const temporary = join(dirname(place.path), `.esdk-${randomUUID()}.tmp`)
     const handle = await open(temporary, 'wx', 0o600)
-    return new AtomicTarget(handle, temporary, { path, existing, mode })
+    return new AtomicTarget(handle, temporary, place)
   }
 
   async commit(signal?: AbortSignal): Promise<void> {
@@ -115,7 +146,8 @@ class AtomicTarget implements FileTarget {
     await this.#handle.chmod(await this.#keptMode())
     await this.#handle.close()
     if (signal?.aborted === true) throw abortError(signal)
-    await rename(this.#temporary, this.#path)
+    if (this.#exclusive) await renameToNew(this.#temporary, this.#path)
+    else await rename(this.#temporary, this.#path)
     this.#renamed = true
     await syncFolder(dirname(this.#path))
   }
@@ -139,6 +171,30 @@ class AtomicTarget implements FileTarget {
   }
 }
 
+/** Renames a file, but over no other. */
+async function renameToNew(from: string, to: string): Promise<void> {
+  try {
+    await link(from, to)
+    await unlink(from)
+    return
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') throw existsError(to)
+    if (!NO_LINKS.includes(codeOf(error) ?? '')) throw error
+  }
+  // An empty file holds the place for as long as it takes.
+  const handle = await open(to, 'wx', 0o600).catch((error: unknown) => {
+    throw codeOf(error) === 'EEXIST' ? existsError(to) : error
+  })
+  await handle.close()
+  await rename(from, to).catch(async (error: unknown) => {
+    await unlink(to)
+    throw error
+  })
+}
+
+/** What file systems say that have no links. */
+const NO_LINKS: readonly string[] = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK', 'EACCES']
+
 /** Makes a rename outlast a crash. Not every file system, and not every folder's mode, lets it be asked for. */
 async function syncFolder(folder: string): Promise<void> {
   let handle: FileHandle | undefined
@@ -154,8 +210,10 @@ async function syncFolder(folder: string): Promise<void> {
 
 async function openDeviceTarget(path: string): Promise<FileTarget> {
   const handle = await open(path, constants.O_WRONLY)
+  const memory = new OutputMemory()
   return {
-    sink: sinkOf(handle),
+    sink: sinkOf(handle, memory),
+    memory,
     direct: true,
     commit: () => handle.close(),
     discard: () => handle.close().catch(() => undefined),
@@ -189,12 +247,13 @@ export interface Writers {
   write(bytes: Buffer, offset: number, length: number): Promise<{ readonly bytesWritten: number }>
 }
 
-/** A stream that writes one chunk after the other. Closing the file is left to whoever opened it. */
-export function sinkOf(handle: Writers): Writable {
+/** A stream that writes one chunk after the other, and gives it back. Closing the file is left to whoever opened it. */
+export function sinkOf(handle: Writers, memory: OutputMemory): Writable {
   return new Writable({
     highWaterMark: SINK_BYTES,
     write(chunk: Buffer, _encoding, callback) {
       writeWhole(handle, chunk).then(() => {
+        memory.give(chunk)
         callback()
       }, callback)
     },

@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream'
 import { LRUCache } from 'lru-cache'
 import type { MessageHeader } from '../format/message-header.ts'
 import { abortError } from '../streams/abort-error.ts'
+import { LinkedController } from '../streams/linked-controller.ts'
 import { readableOf } from '../streams/sources.ts'
 import {
   type OpenMessageOptions,
@@ -129,15 +130,14 @@ export class MessageReader implements AsyncDisposable {
     const stop = Math.min(end === undefined ? Infinity : end + 1, this.plaintextLength)
     const step = this.#framesPerRequest * this.header.frameLength
     const most = Math.max(1, Math.min(this.#concurrency, Math.floor(AHEAD_BYTES / step)))
-    const controller = new AbortController()
-    const reading = signal === undefined ? controller.signal : AbortSignal.any([signal, controller.signal])
+    const reading = new LinkedController(signal)
     const ahead: Promise<Buffer>[] = []
     let position = start
     const askAhead = (): void => {
       while (ahead.length < most && position < stop) {
         // Up to where the next request begins, so that no frame is asked for twice.
         const until = Math.min(stop, (Math.floor(position / step) + 1) * step)
-        const part = this.read(position, until - position, { signal: reading })
+        const part = this.read(position, until - position, { signal: reading.signal })
         part.catch(() => undefined) // whoever takes it hears of it
         ahead.push(part)
         position = until
@@ -151,7 +151,7 @@ export class MessageReader implements AsyncDisposable {
         return bytes
       },
       close: (error) => {
-        controller.abort(error)
+        reading.abort(error)
       },
     })
   }
@@ -178,14 +178,13 @@ export class MessageReader implements AsyncDisposable {
     const most = this.#framesPerRequest
     const last = Math.floor((position + range.length - 1) / frameLength)
     let next = Math.floor(position / frameLength)
-    const failed = new AbortController()
-    const reading = signal === undefined ? failed.signal : AbortSignal.any([signal, failed.signal])
+    const reading = new LinkedController(signal)
     const work = async (): Promise<void> => {
       while (next <= last) {
         const first = next
         next = Math.min(last + 1, first + most)
-        const plaintext = await this.#frameRun(first, next - first, reading)
-        reading.throwIfAborted() // what was asked for is not wanted any more
+        const plaintext = await this.#frameRun(first, next - first, reading.signal)
+        reading.signal.throwIfAborted() // what was asked for is not wanted any more
         const from = first * frameLength
         plaintext.copy(range, Math.max(0, from - position), Math.max(0, position - from))
       }
@@ -194,8 +193,10 @@ export class MessageReader implements AsyncDisposable {
     try {
       await Promise.all(Array.from({ length: workers }, work))
     } catch (error) {
-      failed.abort(error)
+      reading.abort(error)
       throw error
+    } finally {
+      reading.release()
     }
   }
 

@@ -1,6 +1,6 @@
 /** Opening a message for random access: its header, where its frames lie, and the proof that it is whole. */
 import type { KeyObject } from 'node:crypto'
-import { frameCipherEngine } from '../crypto/frame-cipher-engine.ts'
+import { cryptoEngine } from '../crypto/engine.ts'
 import { type FrameCipher, SequenceCounter } from '../crypto/frame-cipher.ts'
 import { ChangedError, PolicyError, UnsupportedError, isEncryptionSdkError } from '../errors.ts'
 import { FINAL_FRAME, REGULAR_FRAME, readFinalFrameStart } from '../format/frame.ts'
@@ -226,7 +226,7 @@ function withCipher(
   work: (cipher: FrameCipher) => Buffer,
 ): Buffer {
   const { messageId, frameLength } = header
-  const cipher = frameCipherEngine().create({ messageKey, messageId, frameLength }, new SequenceCounter(first))
+  const cipher = cryptoEngine().createFrameCipher({ messageKey, messageId, frameLength }, new SequenceCounter(first))
   try {
     return work(cipher)
   } finally {

@@ -1,6 +1,6 @@
 /** From a source through a message's stream into a target, with nothing left behind on failure. */
 import { pipeline } from 'node:stream/promises'
-import { ChangedError, LengthError, isError } from '../errors.ts'
+import { ChangedError, LengthError, LimitError, isError } from '../errors.ts'
 import type { MessageHeader } from '../format/message-header.ts'
 import { abortError } from '../streams/abort-error.ts'
 import { DecryptStream } from '../streams/decrypt-stream.ts'
@@ -31,12 +31,19 @@ export async function encryptTransfer(
   { signal, ...options }: EncryptOptions,
 ): Promise<FileResult> {
   const length = lengthToSay(source, options)
+  const bound = length === undefined && !isBounded(options) ? source.lengthBound : undefined
+  const said = {
+    ...(length !== undefined && { plaintextLength: length }),
+    ...(bound !== undefined && { plaintextLengthBound: bound }),
+  }
   try {
     return await transfer(source, target, signal, () => {
-      const said = length === undefined ? {} : { plaintextLength: length }
-      return new EncryptStream({ ...options, ...said, ...ONE_BLOCK_AT_A_TIME })
+      return new EncryptStream({ ...options, ...said, ...ONE_BLOCK_AT_A_TIME }, target.memory)
     })
   } catch (cause) {
+    if (bound !== undefined && cause instanceof LimitError) {
+      throw new ChangedError('the file changed while it was read: it is longer than when it was opened', { cause })
+    }
     if (length === undefined || !(cause instanceof LengthError)) throw cause
     throw new ChangedError(
       `the file changed while it was read: it is not the ${length} bytes long that it was when it was opened`,
@@ -53,6 +60,11 @@ function lengthToSay(
   return plaintextLength !== undefined || length === undefined || length > plaintextLengthBound ? undefined : length
 }
 
+/** Whether the caller says how long the plaintext is, or at most. */
+function isBounded({ plaintextLength, plaintextLengthBound }: EncryptOptions): boolean {
+  return plaintextLength !== undefined || plaintextLengthBound !== undefined
+}
+
 /** Decrypts a source into a target, and ends the target. What can't be taken back is written only when all verified. */
 export async function decryptTransfer(
   source: FileSource,
@@ -60,7 +72,8 @@ export async function decryptTransfer(
   { signal, ...options }: DecryptOptions,
 ): Promise<FileResult> {
   const verifyFirst = options.verifyFirst ?? target.direct
-  return transfer(source, target, signal, () => new DecryptStream({ ...options, verifyFirst, ...ONE_BLOCK_AT_A_TIME }))
+  const decryption = { ...options, verifyFirst, ...ONE_BLOCK_AT_A_TIME }
+  return transfer(source, target, signal, () => new DecryptStream(decryption, target.memory))
 }
 
 /** Decrypts a source and encrypts it anew into a target, and ends the target. */
@@ -71,14 +84,12 @@ export async function reencryptTransfer(
 ): Promise<FileResult> {
   const verifyFirst = from.verifyFirst ?? target.direct
   // No plaintext is longer than its message: so data keys can be used again where the caller wants that.
-  const isBounded = to.plaintextLength !== undefined || to.plaintextLengthBound !== undefined
-  const bound = isBounded || source.length === undefined ? {} : { plaintextLengthBound: source.length }
-  return transfer(
-    source,
-    target,
-    signal,
-    () => new ReencryptStream({ ...from, verifyFirst }, { ...to, ...bound }, { ...options, ...ONE_BLOCK_AT_A_TIME }),
-  )
+  const most = isBounded(to) ? undefined : (source.length ?? source.lengthBound)
+  const bound = most === undefined ? {} : { plaintextLengthBound: most }
+  return transfer(source, target, signal, () => {
+    const driven = { ...options, ...ONE_BLOCK_AT_A_TIME }
+    return new ReencryptStream({ ...from, verifyFirst }, { ...to, ...bound }, driven, target.memory)
+  })
 }
 
 /** Chooses a range, both ends included, of a plaintext of that many bytes. */
@@ -108,7 +119,7 @@ export async function rangeTransfer(
     const range = select(plaintextLength)
     stats.bytesOut = range.end - range.start + 1
     stats.frames = Math.floor(range.end / header.frameLength) - Math.floor(range.start / header.frameLength) + 1
-    await pipeline(message.createReadStream(range), target.sink, signal === undefined ? {} : { signal })
+    await pour([message.createReadStream(range)], target, signal)
     await message.close()
     await target.commit(signal)
     return { header, stats }
@@ -129,13 +140,24 @@ export async function transfer(
     const stream = makeStream()
     if (signal?.aborted === true) throw abortError(signal)
     // The signal is the pipeline's alone: a stream that had it could fail before anyone listens.
-    await pipeline(source.bytes, stream, target.sink, signal === undefined ? {} : { signal })
+    await pour([source.bytes, stream], target, signal)
     await target.commit(signal)
     return { header: stream.header!, stats: { ...stream.stats } }
   } catch (error) {
     await target.discard()
     throw signal?.aborted === true && isAbortError(error) ? abortError(signal) : error
   }
+}
+
+/** Pipes one through the other into the target. */
+async function pour(
+  streams: readonly (FileSource['bytes'] | ProtocolTransform)[],
+  { encoder, sink }: FileTarget,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const all = encoder === undefined ? [...streams, sink] : [...streams, encoder, sink]
+  // It takes what can be iterated as well, though its type for lists of any length does not say so.
+  await pipeline(all as NodeJS.ReadWriteStream[], signal === undefined ? {} : { signal })
 }
 
 function isAbortError(error: unknown): boolean {

@@ -105,13 +105,20 @@ export function describeFailure(error: unknown): string {
 }
 
 function adviceFor(error: unknown): string | undefined {
-  if (isEncryptionSdkError(error)) return kmsAdvice(error) ?? policyAdvice(error) ?? ADVICE[error.code]
+  if (isEncryptionSdkError(error))
+    return kmsAdvice(error) ?? base64Advice(error) ?? policyAdvice(error) ?? ADVICE[error.code]
   return SYSTEM_ADVICE[codeOf(error) ?? '']
 }
 
 function kmsAdvice({ message, code }: EncryptionSdkError): string | undefined {
   if (code !== 'ERR_ESDK_WRAP' || !message.includes('AWS KMS')) return undefined
   return 'check the key, its policy, and the AWS settings (AWS_REGION, AWS_PROFILE, …)'
+}
+
+/** Base64 is of the command alone. */
+function base64Advice({ message }: EncryptionSdkError): string | undefined {
+  if (message.includes('base64-encoded message')) return 'give --decode'
+  return message.includes('base64') ? 'check that INPUT is whole, and in base64; else leave out --decode' : undefined
 }
 
 /** The library names its own options; the command has other names for them. */
@@ -123,6 +130,7 @@ function policyAdvice({ message, code }: EncryptionSdkError): string | undefined
   if (message.includes('"unsignedOnly"')) return 'leave out --unsigned-only'
   if (message.includes('encryption context takes')) return 'give fewer or shorter -c pairs'
   if (message.includes('encryption context')) return 'correct -c; "esdk inspect" shows the pairs that are stored'
+  if (message.includes('"maxFrameBytes"')) return 'raise --max-length, if you trust where the file comes from'
   if (message.includes('encrypted data keys') || message.includes('wrapped')) return 'raise --max-encrypted-data-keys'
   return undefined
 }

@@ -79,23 +79,35 @@ export class TargetTree {
   readonly #output: string
   /** Whether INPUT lies in OUTPUT, so that some of it could be overwritten. */
   readonly #isAround: boolean
+  readonly #suffix: string | undefined
   /** Only of these names, two can come from different ones. */
   readonly #decrypted = new Set<string>()
 
-  private constructor(mode: Mode, input: string, output: string, isAround: boolean) {
+  private constructor(
+    { mode, suffix }: { mode: Mode; suffix?: string | undefined },
+    input: string,
+    output: string,
+    isAround: boolean,
+  ) {
     this.#mode = mode
+    this.#suffix = suffix
     this.#input = input
     this.#output = output
     this.#isAround = isAround
   }
 
   /** @throws UsageError where OUTPUT lies in INPUT */
-  static async of(mode: Mode, input: string, output: string): Promise<TargetTree> {
+  static async of(
+    naming: { readonly mode: Mode; readonly suffix?: string | undefined },
+    input: string,
+    output: string,
+  ): Promise<TargetTree> {
+    const { mode } = naming
     const isInPlace = mode === 'reencrypt' && absolute(input) === absolute(output)
     if (!isInPlace && (await liesIn(input, output))) {
       throw new UsageError(`${output}: OUTPUT may not lie in INPUT, or be it`)
     }
-    return new TargetTree(mode, input, output, !isInPlace && (await liesIn(output, input)))
+    return new TargetTree(naming, input, output, !isInPlace && (await liesIn(output, input)))
   }
 
   /**
@@ -104,7 +116,7 @@ export class TargetTree {
    * @throws UsageError where something else is, or goes, there; Error where the name would lead elsewhere.
    */
   async place(name: string): Promise<string> {
-    const target = this.#mode === 'reencrypt' ? name : defaultOutput(this.#mode, name)
+    const target = this.#mode === 'reencrypt' ? name : defaultOutput(this.#mode, name, this.#suffix)
     const output = isObject(this.#output) ? `${this.#output}${target}` : pathInTree(this.#output, target)
     if (this.#isAround && (await liesIn(this.#input, output))) {
       throw new UsageError(`${output}: OUTPUT of this file would lie in INPUT`)

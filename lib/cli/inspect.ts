@@ -1,11 +1,13 @@
 /** `esdk inspect`. */
 import { Command } from 'commander'
 import type { UnverifiedMessageHeader } from '../streams/read-header.ts'
+import { addNotes } from './command-notes.ts'
 import { oneLine } from './failure.ts'
 import type { HeaderRecord } from './record.ts'
 
 interface InspectFlags {
   readonly json?: boolean
+  readonly decode?: boolean
 }
 
 /** What `inspect --json` prints. Nothing of it is verified. */
@@ -19,7 +21,7 @@ export interface InspectRecord extends HeaderRecord {
   readonly plaintextLength?: number
 }
 
-const EXAMPLES = `
+const NOTES = `
 Examples:
   $ esdk inspect backup.tar.encrypted
   $ esdk inspect s3://backups/shop.sql.encrypted
@@ -27,21 +29,23 @@ Examples:
 
 /** The subcommand. */
 export function inspectCommand(signal: AbortSignal): Command {
-  return new Command('inspect')
+  const command = new Command('inspect')
     .summary('show the header of a message')
     .description(
       'Shows the header of the message INPUT (a path, s3://bucket/key, or "-" for stdin), without any key: nothing of it is verified.',
     )
     .argument('<INPUT>', 'the message')
     .option('--json', 'as one JSON record')
-    .addHelpText('after', EXAMPLES)
+    .option('--decode', 'INPUT is in base64')
+    .option('--debug', 'where it fails, say also what caused that')
     .action(async (input: string, flags: InspectFlags) => {
       const { unlessAborted } = await import('../materials/shared-request.ts')
       await unlessAborted(run(input, flags, signal), signal)
     })
+  return addNotes(command, NOTES)
 }
 
-async function run(input: string, { json = false }: InspectFlags, signal: AbortSignal): Promise<void> {
+async function run(input: string, { json = false, decode = false }: InspectFlags, signal: AbortSignal): Promise<void> {
   const [{ named, openSource }, { printLine }, { readHeader }, { headerRecord }, { checkedLocation, displayName }] =
     await Promise.all([
       import('./places.ts'),
@@ -53,7 +57,7 @@ async function run(input: string, { json = false }: InspectFlags, signal: AbortS
   checkedLocation('INPUT', input)
   const name = displayName('INPUT', input)
   await named(name, async () => {
-    const source = await openSource(input, signal)
+    const source = await openSource(input, { signal, decode })
     try {
       const { header, headerLength, rest } = await readHeader(source.bytes)
       rest.destroy()

@@ -1,11 +1,12 @@
 /** `esdk keygen`. */
 import { Command } from 'commander'
+import { addNotes } from './command-notes.ts'
 import { FileFailure, UsageError } from './failure.ts'
 import { STANDARD_STREAM, checkedLocation } from './location.ts'
 
 const KEY_BYTES = 32
 
-const EXAMPLES = `
+const NOTES = `
 The key is the only way to what it encrypts: keep a copy of KEYFILE in a safe place.
 
 Example:
@@ -13,14 +14,15 @@ Example:
 
 /** The subcommand. */
 export function keygenCommand(): Command {
-  return new Command('keygen')
+  const command = new Command('keygen')
     .summary('make a key')
     .description(
       'Writes a new 256-bit AES key to KEYFILE, as a JWK that only its owner can read. Never overwrites a file.',
     )
     .argument('<KEYFILE>', 'the file to make')
-    .addHelpText('after', EXAMPLES)
+    .option('--debug', 'where it fails, say also what caused that')
     .action(run)
+  return addNotes(command, NOTES)
 }
 
 async function run(path: string): Promise<void> {

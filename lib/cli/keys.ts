@@ -9,6 +9,7 @@ import { type CachingFlag, cachingSource } from './caching.ts'
 import { FileFailure, UsageError, asUsage } from './failure.ts'
 import { type KeyNaming, keyringOfFile } from './key-file.ts'
 import type { KmsFlags } from './kms-keys.ts'
+import { say } from './log.ts'
 
 /** What the options of KEYS give. */
 export interface KeyFlags extends KeyNaming, KmsFlags {
@@ -16,6 +17,8 @@ export interface KeyFlags extends KeyNaming, KmsFlags {
   /** Which of the options that name a key came first. */
   readonly firstKey?: 'key' | 'kms'
   readonly caching?: CachingFlag
+  /** What a profile says of its key files, by their paths. */
+  readonly namings?: ReadonlyMap<string, KeyNaming>
 }
 
 /** What the options of TO-KEYS give. */
@@ -25,6 +28,8 @@ export interface ToKeyFlags {
   readonly toKeyNamespace?: string
   readonly toKeyName?: string
   readonly firstToKey?: 'key' | 'kms'
+  /** Of a profile: that of KEYS need not be theirs. */
+  readonly toMrk?: boolean
 }
 
 /** What the keys are for. */
@@ -51,9 +56,10 @@ export async function keySourceOf(flags: KeyFlags & ToKeyFlags, use: KeyUse, sig
  * @throws as {@link keySourceOf} does.
  */
 export async function toKeySourceOf(flags: KeyFlags & ToKeyFlags, signal: AbortSignal): Promise<KeySource> {
-  const { toKey, toKms, toKeyNamespace, toKeyName, firstToKey, rsaPadding, mrk, caching } = flags
+  const { toKey, toKms, toKeyNamespace, toKeyName, firstToKey, rsaPadding, caching, namings } = flags
+  const mrk = flags.toMrk ?? flags.mrk
   if (toKey === undefined && toKms === undefined) {
-    throw new UsageError('no key to encrypt under: give --to-key KEYFILE, or --to-kms KEY_ARN')
+    throw new UsageError('no key to encrypt under: give --to-key KEYFILE, --to-kms KEY_ARN, or --to-profile PROFILE')
   }
   const given = {
     ...(toKey !== undefined && { key: toKey }),
@@ -63,20 +69,26 @@ export async function toKeySourceOf(flags: KeyFlags & ToKeyFlags, signal: AbortS
     ...(firstToKey !== undefined && { firstKey: firstToKey }),
     ...(rsaPadding !== undefined && { rsaPadding }),
     ...(mrk !== undefined && { mrk }),
+    ...(namings !== undefined && { namings }),
   }
   return cachingSource(await keyringOf(given, signal), caching)
 }
 
 async function keyringOf(flags: KeyFlags, signal: AbortSignal): Promise<Keyring> {
-  const { key: paths = [], ...naming } = flags
+  const { key: paths = [], namings, ...naming } = flags
   const keyrings: Keyring[] = []
-  for (const path of paths) keyrings.push(await unlessAborted(readKeyring(path, naming), signal))
+  for (const path of paths) {
+    say(1, `key file ${path}`)
+    keyrings.push(await unlessAborted(readKeyring(path, { ...naming, ...namings?.get(path) }), signal))
+  }
   const kms = await kmsKeyrings(flags)
   if (flags.firstKey === 'kms') keyrings.unshift(...kms)
   else keyrings.push(...kms)
   const [generator, ...children] = keyrings
   if (generator === undefined) {
-    throw new UsageError('no key: give --key KEYFILE ("esdk keygen KEYFILE" makes one), or --kms KEY_ARN')
+    throw new UsageError(
+      'no key: give --key KEYFILE ("esdk keygen KEYFILE" makes one), --kms KEY_ARN, or --profile PROFILE',
+    )
   }
   return children.length === 0 ? generator : new MultiKeyring({ generator, children })
 }
@@ -105,6 +117,8 @@ function checkCombination(flags: KeyFlags & ToKeyFlags, use: KeyUse): void {
 async function kmsKeyrings(flags: KeyFlags): Promise<readonly Keyring[]> {
   const { kms, discovery = false, firstKey } = flags
   if (kms === undefined && !discovery) return []
+  for (const key of kms ?? []) say(1, `key ${key} of AWS KMS`)
+  if (discovery) say(1, 'keys of AWS KMS that the message names')
   const { keyringOfKmsKeys, discoveryKeyring } = await loadOverAwsSdk(() => import('./kms-keys.ts'))
   return asUsage(() => [
     ...(kms === undefined ? [] : [keyringOfKmsKeys(flags, firstKey === 'kms')]),

@@ -4,10 +4,12 @@ import {
   KmsDiscoveryKeyring,
   KmsMrkDiscoveryKeyring,
 } from '../keyrings/kms/kms-discovery-keyring.ts'
+import { type KmsClientProvider, kmsClientProvider } from '../keyrings/kms/kms-client.ts'
 import { KmsKeyring, KmsMrkKeyring } from '../keyrings/kms/kms-keyring.ts'
 import { KmsMasterKeyProvider } from '../keyrings/kms/kms-master-key-provider.ts'
 import { MultiKeyring } from '../keyrings/multi-keyring.ts'
 import type { Keyring } from '../materials/keyring.ts'
+import { telling } from './aws-calls.ts'
 
 /** What the options of AWS KMS give. */
 export interface KmsFlags {
@@ -28,7 +30,8 @@ const DEFAULT_PARTITION = 'aws'
  */
 export function keyringOfKmsKeys({ kms: keyIds = [], mrk }: KmsFlags, generates: boolean): Keyring {
   const [first, ...others] = keyIds
-  const options = generates && first !== undefined ? { generatorKeyId: first, keyIds: others } : { keyIds }
+  const keys = generates && first !== undefined ? { generatorKeyId: first, keyIds: others } : { keyIds }
+  const options = { ...keys, clientProvider: clients() }
   return mrk === true ? new KmsMrkKeyring(options) : new KmsKeyring(options)
 }
 
@@ -36,10 +39,22 @@ export function keyringOfKmsKeys({ kms: keyIds = [], mrk }: KmsFlags, generates:
 export function discoveryKeyring(flags: KmsFlags): Keyring {
   const { discoveryRegion: regions, mrk } = flags
   const filter = discoveryFilterOf(flags)
-  const options = filter === undefined ? {} : { discoveryFilter: filter }
+  const options = { clientProvider: clients(), ...(filter !== undefined && { discoveryFilter: filter }) }
   if (mrk !== true) return new KmsDiscoveryKeyring({ ...options, ...(regions !== undefined && { regions }) })
   if (regions === undefined) return KmsMasterKeyProvider.discovery(options)
   return new MultiKeyring({ children: regions.map((region) => new KmsMrkDiscoveryKeyring({ ...options, region })) })
+}
+
+/** Clients of their own for each keyring, which may have to say what they ask. */
+function clients(): KmsClientProvider {
+  const provider = kmsClientProvider()
+  const told = new WeakSet()
+  return (region) => {
+    const client = provider(region)
+    if (client === false || client === undefined || told.has(client)) return client
+    told.add(client)
+    return telling(client)
+  }
 }
 
 function discoveryFilterOf({

@@ -8,6 +8,7 @@ export const STANDARD_STREAM = '-'
 /** What is done with a message. */
 export type Mode = 'encrypt' | 'decrypt' | 'reencrypt'
 
+/** What names of encrypted files end in, unless said. */
 const SUFFIX = '.encrypted'
 const SCHEME = 's3://'
 
@@ -53,10 +54,10 @@ export function objectName(location: string): ObjectName {
 }
 
 /** OUTPUT where none is given. */
-export function defaultOutput(mode: Mode, input: string): string {
+export function defaultOutput(mode: Mode, input: string, suffix: string = SUFFIX): string {
   if (input === STANDARD_STREAM || mode === 'reencrypt') return input
-  if (mode === 'encrypt') return `${input}${SUFFIX}`
-  const bare = input.endsWith(SUFFIX) ? input.slice(0, -SUFFIX.length) : ''
+  if (mode === 'encrypt') return `${input}${suffix}`
+  const bare = input.endsWith(suffix) ? input.slice(0, input.length - suffix.length) : ''
   return bare === '' || /[/\\]$/.test(bare) ? `${input}.decrypted` : bare
 }
 

@@ -8,20 +8,24 @@ export class MetadataFile {
   readonly #path: string
   readonly #handle: FileHandle
   readonly #created: boolean
+  /** Whether what was there before is still to be taken away. */
+  #overwrites: boolean
 
-  private constructor(path: string, handle: FileHandle, created: boolean) {
+  private constructor(path: string, handle: FileHandle, created: boolean, overwrites: boolean) {
     this.#path = path
     this.#handle = handle
     this.#created = created
+    this.#overwrites = overwrites
   }
 
-  /** Opens the file, or makes it with mode 0600. */
-  static async open(path: string): Promise<MetadataFile> {
+  /** Opens the file, or makes it with mode 0600. The first record replaces what it holds, where that is wanted. */
+  static async open(path: string, overwrites = false): Promise<MetadataFile> {
     try {
-      return new MetadataFile(path, await open(path, 'ax', 0o600), true)
+      return new MetadataFile(path, await open(path, 'ax', 0o600), true, false)
     } catch (error) {
       if (codeOf(error) !== 'EEXIST') throw error
-      return new MetadataFile(path, await open(path, 'a'), false)
+      const handle = await open(path, 'a')
+      return new MetadataFile(path, handle, false, overwrites && (await handle.stat()).isFile())
     }
   }
 
@@ -31,6 +35,8 @@ export class MetadataFile {
 
   /** Appends a record. */
   async add(record: unknown): Promise<void> {
+    if (this.#overwrites) await this.#handle.truncate()
+    this.#overwrites = false
     await this.#handle.appendFile(`${JSON.stringify(record)}\n`)
   }
 

@@ -1,8 +1,9 @@
 /** Objects of Amazon S3. Loaded only where one is named: it loads the AWS SDK. */
 import { S3Client } from '@aws-sdk/client-s3'
+import { telling } from './aws-calls.ts'
 
 export { listObjects } from '../adapters/s3/list-objects.ts'
-export { openObjectSource } from '../adapters/s3/object-source.ts'
+export { objectExists, openObjectSource } from '../adapters/s3/object-source.ts'
 export { ObjectTarget } from '../adapters/s3/object-target.ts'
 export { reencryptObject } from '../adapters/s3/reencrypt-object.ts'
 
@@ -23,5 +24,5 @@ async function makeClient(): Promise<S3Client> {
   const config = made.config as typeof made.config & { serviceConfiguredEndpoint?: () => Promise<string | undefined> }
   // Who serves S3 elsewhere has a name for itself, and seldom one for each bucket.
   if ((await config.serviceConfiguredEndpoint?.()) !== undefined) config.forcePathStyle = true
-  return made
+  return telling(made)
 }

@@ -1,14 +1,23 @@
-/** Options that several subcommands have, and what their values may be. */
-import { type Command, InvalidArgumentError, Option } from 'commander'
+/** Options that several subcommands have. */
+import { type Command, Option } from 'commander'
 import { COMMITMENT_POLICIES, type CommitmentPolicy } from '../materials/commitment-policy.ts'
 import { cachingOf } from './caching.ts'
-import { UsageError } from './failure.ts'
 import type { KeyFlags, ToKeyFlags } from './keys.ts'
+import { RSA_PADDINGS, collected, suiteOf, wholeNumber } from './option-values.ts'
 import type { ProgressFlag } from './progress.ts'
 
 /** What `encrypt`, `decrypt` and `reencrypt` have in common. */
 export interface TransferFlags extends KeyFlags, ToKeyFlags {
   readonly output?: string
+  readonly suffix?: string
+  /** False with `--no-overwrite`. */
+  readonly overwrite?: boolean
+  readonly interactive?: boolean
+  readonly encode?: boolean
+  readonly decode?: boolean
+  /** False with `--no-config`. */
+  readonly config?: string | false
+  readonly profile?: string
   readonly encryptionContext?: readonly string[]
   readonly commitmentPolicy?: CommitmentPolicy
   readonly maxEncryptedDataKeys?: number
@@ -16,6 +25,7 @@ export interface TransferFlags extends KeyFlags, ToKeyFlags {
   readonly quiet?: boolean
   readonly json?: boolean
   readonly metadataOutput?: string
+  readonly overwriteMetadata?: boolean
   readonly partSize?: number
   readonly expectedSize?: number
   readonly frameLength?: number
@@ -26,12 +36,11 @@ export interface TransferFlags extends KeyFlags, ToKeyFlags {
   readonly report?: string
 }
 
-const RSA_PADDINGS = ['pkcs1', 'oaep-sha1', 'oaep-sha256', 'oaep-sha384', 'oaep-sha512'] as const
-
 /** KEYS. */
 export function addKeyOptions(command: Command): Command {
   noteFirst(command, ['key', 'kms'], 'firstKey')
   return command
+    .optionsGroup('Keys:')
     .addOption(collected('--key <KEYFILE>', 'a key: JWK, PEM, or raw AES bytes; repeatable, the first generates'))
     .option('--key-namespace <NAMESPACE>', 'namespace of keys that name none (JWK and PEM: "esdk" unless said)')
     .option('--key-name <NAME>', 'name of keys that have none')
@@ -41,6 +50,9 @@ export function addKeyOptions(command: Command): Command {
       ),
     )
     .addOption(collected('--kms <KEY_ARN>', 'a key of AWS KMS; repeatable, the first of all keys generates'))
+    .option('--profile <PROFILE>', 'keys and settings of this profile of esdk.config.json; other options count more')
+    .option('--config <FILE>', 'the configuration (default: esdk.config.json here, or in the nearest folder around)')
+    .option('--no-config', 'look for no configuration')
     .option('--discovery', 'decrypt under whatever key of AWS KMS the message names')
     .addOption(collected('--discovery-account <ID>', 'only keys of this account; repeatable'))
     .option('--discovery-partition <PARTITION>', 'partition of those accounts (default: aws)')
@@ -58,11 +70,13 @@ export function addKeyOptions(command: Command): Command {
 export function addToKeyOptions(command: Command): Command {
   noteFirst(command, ['to-key', 'to-kms'], 'firstToKey')
   return command
+    .optionsGroup('Keys to encrypt under:')
     .addOption(
       collected('--to-key <KEYFILE>', 'a key to encrypt under, as with --key; repeatable, the first generates'),
     )
     .option('--to-key-namespace <NAMESPACE>', 'namespace of those that name none')
     .option('--to-key-name <NAME>', 'name of those that have none')
+    .option('--to-profile <PROFILE>', 'encrypt under the keys, and with the settings, of this profile')
     .addOption(collected('--to-kms <KEY_ARN>', 'a key of AWS KMS to encrypt under; repeatable'))
 }
 
@@ -75,24 +89,60 @@ function noteFirst(command: Command, names: readonly string[], as: string): void
   }
 }
 
+/** What becomes of a file that is there. */
+export function addOverwriteOptions(command: Command): Command {
+  return command
+    .optionsGroup('Files:')
+    .option('--no-overwrite', 'replace no file or object: fail where OUTPUT is there; with -r, skip')
+    .option('--interactive', 'ask, at the terminal, before a file or object is replaced')
+}
+
+/** What the command says, and how much of it. */
+export function addTalkOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option('-v, --verbose', 'say on stderr what is done; twice, also each call to AWS')
+        .argParser((_value: string, previous: number | undefined) => (previous ?? 0) + 1)
+        .conflicts('quiet'),
+    )
+    .option('-q, --quiet', 'no progress bar, and no word of what is skipped')
+    .option('--debug', 'where something fails, say also what caused it, down to the first cause')
+}
+
 /** What `encrypt`, `decrypt` and `reencrypt` have in common, besides KEYS and -c. */
 export function addTransferOptions(command: Command): Command {
-  return command
+  addOverwriteOptions(command)
+    .option('--decode', 'INPUT is in base64')
+    .option('--encode', 'write OUTPUT in base64')
+    .optionsGroup('Many files:')
     .option('-r, --recursive', 'all files of the folder or s3://bucket/prefix/ INPUT')
     .addOption(collected('--include <GLOB>', 'with -r: only these; "*.log" in any folder, "a/**" in that; repeatable'))
     .addOption(collected('--exclude <GLOB>', 'with -r: not these; repeatable'))
     .option('--concurrency <N>', 'with -r: so many files at once, 64 at most (default: 4)', wholeNumber)
     .option('--report <FILE>', 'with -r: a line of JSON a file; what it says is done already is not done again')
+    .optionsGroup('Objects of Amazon S3:')
     .option('--part-size <BYTES>', 'of a multipart upload to s3:// (default: 8388608)', wholeNumber)
     .option('--expected-size <BYTES>', 'about how long INPUT is, where it does not say', wholeNumber)
+    .optionsGroup('Limits:')
     .addOption(new Option('--commitment-policy <POLICY>', 'commitment policy').choices(COMMITMENT_POLICIES))
     .option('--max-encrypted-data-keys <N>', 'refuse messages with more encrypted data keys', wholeNumber)
+    .optionsGroup('What is said:')
     .addOption(
       new Option('--progress <WHEN>', 'progress bar on stderr').choices(['auto', 'always', 'never']).default('auto'),
     )
-    .option('--quiet', 'no progress bar')
     .option('--json', 'one JSON record a file on stdout')
     .option('--metadata-output <FILE>', 'append the record to FILE, as a line of JSON')
+    .option('--overwrite-metadata', 'replace what is in the file of --metadata-output')
+  return addTalkOptions(command)
+}
+
+/** How long the frames of a message that is read may be: for `decrypt` and `reencrypt`. */
+export function addMaxLengthOption(command: Command): Command {
+  return command.option(
+    '--max-length <BYTES>',
+    'refuse messages with longer frames, or, without frames, longer content (default: 67108864)',
+    wholeNumber,
+  )
 }
 
 /** What a message that is written may be like. */
@@ -105,8 +155,9 @@ export interface MessageFlags {
 /** What a message that is written may be like: for `encrypt` and `reencrypt`. */
 export function addMessageOptions(command: Command): Command {
   return command
+    .optionsGroup('The message:')
     .option('--frame-length <N>', 'bytes of plaintext in a frame (default: 4096)', wholeNumber)
-    .option('--suite <ID>', 'algorithm suite, by id (0x0578) or name')
+    .option('--suite <SUITE>', 'algorithm suite, by id (0x0578) or name')
     .option('--random-access', 'an unsigned suite, so that ranges can be read on their own')
 }
 
@@ -123,52 +174,9 @@ export function messageOptions({ frameLength, suite, randomAccess }: MessageFlag
   }
 }
 
-/** `0x0578`, `0578` or a name. */
-function suiteOf(text: string): number | string {
-  return /^(?:0x)?[0-9a-f]{1,4}$/i.test(text) ? Number.parseInt(text, 16) : text
-}
-
-/** An option that may be given several times. */
-export function collected(flags: string, description: string): Option {
-  return new Option(flags, description).argParser((value: string, previous: readonly string[] | undefined) => [
-    ...(previous ?? []),
-    value,
-  ])
-}
-
-/** A value that is a whole number, 1 or more. */
-export function wholeNumber(value: string): number {
-  const number = Number(value)
-  if (!/^\d+$/.test(value) || !Number.isSafeInteger(number) || number < 1) {
-    throw new InvalidArgumentError('expected a whole number, 1 or more')
-  }
-  return number
-}
-
-/** The pairs of `-c NAME=VALUE`, and the names of `-c NAME`. @throws UsageError when a name is empty or given twice. */
-export function pairsOf(given: readonly string[] = []): {
-  pairs: Readonly<Record<string, string>>
-  names: readonly string[]
-} {
-  const pairs = new Map<string, string>()
-  const names = new Set<string>()
-  for (const text of given) {
-    const at = text.indexOf('=')
-    const name = at < 0 ? text : text.slice(0, at)
-    if (name === '') throw new UsageError('-c expected NAME=VALUE, got an empty name')
-    if (pairs.has(name) || names.has(name)) throw new UsageError(`-c names ${JSON.stringify(name)} twice`)
-    if (at < 0) names.add(name)
-    else pairs.set(name, text.slice(at + 1))
-  }
-  // Unlike an assignment, fromEntries makes a pair of any name, `__proto__` too.
-  return { pairs: Object.fromEntries(pairs), names: [...names] }
-}
-
-/** The pairs of `-c NAME=VALUE`, where a name alone means nothing. @throws UsageError as `pairsOf` does, and for a name alone. */
-export function pairsAlone(given: readonly string[] | undefined): Readonly<Record<string, string>> {
-  const { pairs, names } = pairsOf(given)
-  if (names[0] !== undefined) throw new UsageError(`-c expected NAME=VALUE, got ${JSON.stringify(names[0])}`)
-  return pairs
+/** What the library is told of a message that is read. */
+export function limitOptions(maxLength: number | undefined): { maxFrameBytes?: number } {
+  return maxLength === undefined ? {} : { maxFrameBytes: maxLength }
 }
 
 /** What both directions hand to the library. */

@@ -1,6 +1,7 @@
 /** Opening INPUT and OUTPUT, and saying which of them a failure is about. */
 import type { BigIntStats } from 'node:fs'
 import { stat } from 'node:fs/promises'
+import { decodedSource, encodedTarget } from '../adapters/base64.ts'
 import { type FileSource, openFileSource } from '../adapters/file-source.ts'
 import { type FileTarget, openFileTarget } from '../adapters/file-target.ts'
 import type { KnownObject } from '../adapters/s3/object-source.ts'
@@ -11,8 +12,22 @@ import { STANDARD_STREAM, displayName, isObject, objectName } from './location.t
 import type { TransferFlags } from './options.ts'
 import { standardInput, standardOutput } from './standard-streams.ts'
 
-/** Opens INPUT; `known` is what a list said of an object. */
-export async function openSource(input: string, signal: AbortSignal, known?: KnownObject): Promise<FileSource> {
+/** How INPUT is read. */
+export interface SourceOptions {
+  readonly signal: AbortSignal
+  /** What a list said of an object. */
+  readonly known?: KnownObject | undefined
+  /** Whether it is in base64. */
+  readonly decode?: boolean | undefined
+}
+
+/** Opens INPUT. */
+export async function openSource(input: string, options: SourceOptions): Promise<FileSource> {
+  const source = await openEncoded(input, options)
+  return options.decode === true ? decodedSource(source) : source
+}
+
+async function openEncoded(input: string, { signal, known }: SourceOptions): Promise<FileSource> {
   if (isObject(input)) {
     const { openObjectSource, s3Client } = await objects()
     return openObjectSource({ client: await s3Client(), name: objectName(input), known, signal })
@@ -25,19 +40,24 @@ export interface TargetOptions {
   readonly signal: AbortSignal
   /** Whether it may be INPUT itself. */
   readonly inPlace: boolean
+  /** Whether it may not be there, not even when it appears. */
+  readonly exclusive: boolean
+  /** Whether it is to be in base64. */
+  readonly encode?: boolean | undefined
   /** Length of the first part of an object, about how long it will be in all, and how many parts are sent at once. */
   readonly partBytes?: number | undefined
   readonly expectedBytes?: number | undefined
+  /** Length of the plaintext, where OUTPUT will be its message. */
+  readonly plaintextLength?: number | undefined
   readonly queueSize?: number | undefined
 }
 
 /** Opens OUTPUT. */
 export async function openTarget(output: string, source: FileSource, options: TargetOptions): Promise<FileTarget> {
-  const { signal, inPlace } = options
+  const { signal, encode } = options
   try {
-    if (isObject(output)) return await openObjectTarget(output, options)
-    if (output === STANDARD_STREAM) return await standardOutput(source)
-    return await openFileTarget(output, source, { signal, inPlace })
+    const target = await openPlain(output, source, options)
+    return encode === true ? encodedTarget(target) : target
   } catch (error) {
     const name = displayName('OUTPUT', output)
     if (error instanceof TypeError) throw new UsageError(`${name}: INPUT and OUTPUT may not be the same file`)
@@ -45,14 +65,23 @@ export async function openTarget(output: string, source: FileSource, options: Ta
   }
 }
 
+async function openPlain(output: string, source: FileSource, options: TargetOptions): Promise<FileTarget> {
+  if (isObject(output)) return openObjectTarget(output, options)
+  if (output === STANDARD_STREAM) return standardOutput(source)
+  const { signal, inPlace, exclusive } = options
+  return openFileTarget(output, source, { signal, inPlace, exclusive })
+}
+
 async function openObjectTarget(output: string, options: TargetOptions): Promise<FileTarget> {
-  const { signal, partBytes, expectedBytes, queueSize } = options
+  const { signal, partBytes, expectedBytes, plaintextLength, queueSize, exclusive } = options
   const { ObjectTarget, s3Client } = await objects()
   return new ObjectTarget({
     client: await s3Client(),
     name: objectName(output),
     signal,
     expectedBytes,
+    plaintextLength,
+    exclusive,
     ...(partBytes !== undefined && { partBytes }),
     ...(queueSize !== undefined && { queueSize }),
     onRemains: (message) => process.stderr.write(`esdk: ${message}\n`),
@@ -104,7 +133,7 @@ export async function named<T>(file: string, call: () => Promise<T>): Promise<T>
   }
 }
 
-const WRITING: readonly string[] = ['write', 'writev', 'fsync', 'fchmod', 'rename', 'close']
+const WRITING: readonly string[] = ['write', 'writev', 'fsync', 'fchmod', 'rename', 'link', 'close']
 
 function isExplained(error: unknown): boolean {
   return error instanceof UsageError || error instanceof FileFailure || error instanceof OutputClosed
@@ -118,7 +147,7 @@ export function blame(error: unknown, input: string, output: string): unknown {
   const writing =
     error instanceof Error && 'syscall' in error && typeof error.syscall === 'string' && WRITING.includes(error.syscall)
   if (writing && output === STANDARD_STREAM && codeOf(error) === 'EPIPE') return new OutputClosed()
-  const isOfOutput = writing || isAboutObject(error, output)
+  const isOfOutput = writing || codeOf(error) === 'EEXIST' || isAboutObject(error, output)
   return new FileFailure(isOfOutput ? displayName('OUTPUT', output) : displayName('INPUT', input), error)
 }
 

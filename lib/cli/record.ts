@@ -87,7 +87,8 @@ function encryptedDataKeyRecord({ keyProviderId, keyProviderInfo }: EncryptedDat
 const RAW_AES_LENGTHS = Buffer.from([0, 0, 0, 128, 0, 0, 0, 12])
 const RAW_AES_SUFFIX_BYTES = RAW_AES_LENGTHS.length + 12
 
-function keyNameOf(info: Buffer): string | undefined {
+/** The name in a key provider's information, where that is text. */
+export function keyNameOf(info: Buffer): string | undefined {
   const end = info.length - RAW_AES_SUFFIX_BYTES
   const isRawAes = end > 0 && info.subarray(end, end + RAW_AES_LENGTHS.length).equals(RAW_AES_LENGTHS)
   try {

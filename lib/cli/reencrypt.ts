@@ -1,25 +1,33 @@
 /** `esdk reencrypt`. */
 import { Command } from 'commander'
 import type { EncryptOptions, DecryptOptions } from '../streams/options.ts'
+import { addNotes } from './command-notes.ts'
+import { checkCombinations } from './combinations.ts'
 import { asUsage } from './failure.ts'
 import { objectName } from './location.ts'
+import { collected, pairsAlone, pairsOf } from './option-values.ts'
 import {
   type MessageFlags,
   type TransferFlags,
   addKeyOptions,
+  addMaxLengthOption,
   addMessageOptions,
   addToKeyOptions,
   addTransferOptions,
-  collected,
+  limitOptions,
   messageOptions,
-  pairsAlone,
   sharedOptions,
 } from './options.ts'
 import type { BetweenObjects, Job, ObjectsResult } from './run-transfer.ts'
 
-type ReencryptFlags = TransferFlags & MessageFlags
+interface ReencryptFlags extends TransferFlags, MessageFlags {
+  readonly toProfile?: string
+  readonly fromEncryptionContext?: readonly string[]
+  readonly requiredEncryptionContextKeys?: readonly string[]
+  readonly maxLength?: number
+}
 
-const EXAMPLES = `
+const NOTES = `
 The new message has a data key and a message id of its own. The encryption context that is stored is carried over; -c adds
 pairs or replaces them. Objects keep their headers, metadata, tags, storage class, server-side encryption and lock. In a
 bucket with versions the old one is still there, under the old keys: the record (--json) names it.
@@ -29,6 +37,7 @@ Interrupted with -r and without -o, the files that were done are under the new k
 Examples:
   $ esdk reencrypt backup.tar.encrypted --key old.jwk --to-key new.jwk
   $ esdk reencrypt s3://backups/shop.sql.encrypted --discovery --to-kms arn:aws:kms:eu-west-1:111122223333:alias/backups
+  $ esdk reencrypt report.pdf.encrypted --profile reports --to-profile archive
   $ esdk reencrypt -r s3://backups/ --key old.jwk --to-kms alias/backups --report rotation.jsonl`
 
 /** The subcommand. */
@@ -41,36 +50,63 @@ export function reencryptCommand(signal: AbortSignal): Command {
     )
     .argument('<INPUT>', 'the message')
     .option('-o, --output <OUTPUT>', 'path, s3://bucket/key or "-" (default: in place; "-" for "-")')
-  addToKeyOptions(addKeyOptions(command)).addOption(
-    collected('-c, --encryption-context <NAME=VALUE>', 'a pair to add or replace; repeatable'),
-  )
-  return addTransferOptions(addMessageOptions(command))
-    .addHelpText('after', EXAMPLES)
-    .action(async (input: string, flags: ReencryptFlags) => {
+  addToKeyOptions(addKeyOptions(command))
+    .optionsGroup('Encryption context:')
+    .addOption(collected('-c, --encryption-context <NAME=VALUE>', 'a pair to add or replace; repeatable'))
+    .addOption(
+      collected('--required-encryption-context-keys <NAME>', 'authenticate this pair without storing it; repeatable'),
+    )
+    .addOption(
+      collected(
+        '--from-encryption-context <NAME[=VALUE]>',
+        'a pair that the old message was encrypted with, or a name that it must hold; repeatable',
+      ),
+    )
+  addTransferOptions(addMaxLengthOption(addMessageOptions(command))).action(
+    async (input: string, flags: ReencryptFlags) => {
       await run(input, flags, signal)
-    })
+    },
+  )
+  return addNotes(command, NOTES)
 }
 
-async function run(input: string, flags: ReencryptFlags, signal: AbortSignal): Promise<void> {
-  const encryptionContext = pairsAlone(flags.encryptionContext)
+async function run(input: string, given: ReencryptFlags, signal: AbortSignal): Promise<void> {
+  checkCombinations(given, 'reencrypt')
+  pairsAlone(given.encryptionContext)
   // Loaded here, so that help and mistakes are quick.
-  const [{ runTransfer }, { reencryptTransfer }, { keySourceOf, toKeySourceOf }, { decryptSettings, encryptSettings }] =
-    await Promise.all([
-      import('./run-transfer.ts'),
-      import('../adapters/transfer.ts'),
-      import('./keys.ts'),
-      import('../streams/options.ts'),
-    ])
+  const [
+    { runTransfer },
+    { reencryptTransfer },
+    { keySourceOf, toKeySourceOf },
+    { decryptSettings, encryptSettings },
+    { withProfile },
+  ] = await Promise.all([
+    import('./run-transfer.ts'),
+    import('../adapters/transfer.ts'),
+    import('./keys.ts'),
+    import('../streams/options.ts'),
+    import('./profile.ts'),
+  ])
+  const flags = await withProfile(given, 'reencrypt')
+  const { pairs, names } = pairsOf(flags.fromEncryptionContext)
+  const { requiredEncryptionContextKeys = [] } = flags
   const shared = sharedOptions(flags)
-  const from = { ...shared, ...(await keySourceOf(flags, 'decrypt', signal)) }
+  const from = {
+    ...shared,
+    ...limitOptions(flags.maxLength),
+    ...(await keySourceOf(flags, 'decrypt', signal)),
+    encryptionContext: pairs,
+    requiredEncryptionContextKeys: names,
+  }
   const to = {
     ...shared,
     ...(await toKeySourceOf(flags, signal)),
-    encryptionContext,
+    encryptionContext: pairsAlone(flags.encryptionContext),
+    requiredEncryptionContextKeys,
     ...messageOptions(flags),
   }
   asUsage(() => decryptSettings(from))
-  asUsage(() => encryptSettings(to))
+  asUsage(() => encryptSettings({ ...to, requiredEncryptionContextKeys: [] })) // they may be among the stored pairs
   const job: Job = {
     mode: 'reencrypt',
     flags,
@@ -84,7 +120,7 @@ async function run(input: string, flags: ReencryptFlags, signal: AbortSignal): P
 async function betweenObjects(
   from: DecryptOptions,
   to: EncryptOptions,
-  { input, output, known, partBytes, queueSize, signal, onProgress }: BetweenObjects,
+  { input, output, known, partBytes, queueSize, exclusive, signal, onProgress }: BetweenObjects,
 ): Promise<ObjectsResult> {
   const { objects } = await import('./places.ts')
   const { reencryptObject, s3Client } = await objects()
@@ -94,7 +130,7 @@ async function betweenObjects(
     from,
     // No plaintext is longer than its message: so data keys can be used again where the caller wants that.
     to: { ...to, ...(known?.length !== undefined && { plaintextLengthBound: known.length }) },
-    ...(input !== output && { target: { params: objectName(output) } }),
+    ...(input !== output && { target: { params: { ...objectName(output), ...(exclusive && { IfNoneMatch: '*' }) } } }),
     ...(partBytes !== undefined && { partBytes }),
     ...(queueSize !== undefined && { queueSize }),
     ...(onProgress !== undefined && { onProgress }),

@@ -3,7 +3,8 @@ import { globFilter } from '../adapters/fleet/glob-filter.ts'
 import { FleetReport, type ReportLine } from '../adapters/fleet/report.ts'
 import { transformEach } from '../adapters/fleet/transform-each.ts'
 import { abortError } from '../streams/abort-error.ts'
-import { FileFailure, SomeFailed, UsageError, codeOf, describeFailure, exitCodeOf, oneLine } from './failure.ts'
+import { tellFailure } from './debug.ts'
+import { FileFailure, SomeFailed, UsageError, codeOf, exitCodeOf, oneLine } from './failure.ts'
 import { type FleetEntry, TargetTree, absolute, liesIn, listTree, versionOf } from './fleet-places.ts'
 import { humanBytes } from './human.ts'
 import { STANDARD_STREAM, checkedTree, isObject } from './location.ts'
@@ -12,7 +13,7 @@ import type { TransferFlags } from './options.ts'
 import { isKeyFile, named, statOf } from './places.ts'
 import { showsProgress } from './progress.ts'
 import type { FileRecord } from './record.ts'
-import { type Job, checkParts, printLine, transferOne } from './run-transfer.ts'
+import { type Job, checkParts, printLine, sayDone, transferOne } from './run-transfer.ts'
 
 /** What came of one file. */
 type Outcome =
@@ -42,7 +43,7 @@ export async function runFleet(job: Job, given: string): Promise<void> {
   if (concurrency > MAX_CONCURRENCY) throw new UsageError(`--concurrency expected at most ${MAX_CONCURRENCY}`)
   checkParts(flags, output)
   const isMeant = globFilter(flags)
-  const tree = await TargetTree.of(mode, input, output)
+  const tree = await TargetTree.of({ mode, suffix: flags.suffix }, input, output)
   const log = await FleetLog.open(flags, [input, output])
   const started = performance.now()
   try {
@@ -94,6 +95,7 @@ class FleetWorker {
     } catch (error) {
       if (error instanceof ReportFailure) throw error.cause
       if (this.#job.signal.aborted) return { status: 'interrupted' }
+      if (isKept(error)) return { status: 'skipped', input, reason: `${output} is there already` }
       const isNamed = error instanceof UsageError || error instanceof FileFailure
       const failure = isNamed ? error : new FileFailure(input, error)
       const cause = failure instanceof FileFailure ? failure.cause : failure
@@ -142,6 +144,11 @@ class FleetWorker {
   }
 }
 
+/** Whether OUTPUT is there and was not to be replaced. */
+function isKept(error: unknown): boolean {
+  return error instanceof FileFailure && codeOf(error.cause) === 'EEXIST'
+}
+
 /** Not of a file: nothing more is to be done that nobody would know of. */
 class ReportFailure extends Error {
   override readonly name = 'ReportFailure'
@@ -180,7 +187,9 @@ class FleetLog {
     const report = path === undefined ? undefined : await openReport(path)
     try {
       const isFile = metadataOutput !== undefined && metadataOutput !== STANDARD_STREAM
-      const metadata = isFile ? await named(metadataOutput, () => MetadataFile.open(metadataOutput)) : undefined
+      const metadata = isFile
+        ? await named(metadataOutput, () => MetadataFile.open(metadataOutput, flags.overwriteMetadata))
+        : undefined
       return new FleetLog(flags, report, metadata)
     } catch (error) {
       await report?.close()
@@ -193,7 +202,7 @@ class FleetLog {
     if (outcome.status === 'interrupted') return
     if (outcome.status === 'failed') {
       this.#codes.push(exitCodeOf(outcome.error))
-      process.stderr.write(`esdk: ${describeFailure(outcome.error)}\n`)
+      tellFailure(outcome.error)
     } else if (outcome.status === 'done before') {
       this.#before += 1
     } else if (outcome.status === 'skipped') {
@@ -201,6 +210,7 @@ class FleetLog {
       if (quiet !== true) process.stderr.write(`esdk: ${oneLine(outcome.input)}: skipped: ${outcome.reason}\n`)
     } else {
       const { record } = outcome
+      sayDone(record)
       this.#done += 1
       this.#bytes += record.bytesIn
       await this.#metadata?.add(record)

@@ -10,8 +10,10 @@ import { DEFAULT_FRAME_LENGTH } from '../streams/options.ts'
 import type { MessageStats } from '../streams/protocol-transform.ts'
 import { FileFailure, OutputClosed, UsageError, asUsage, codeOf } from './failure.ts'
 import { type Mode, STANDARD_STREAM, checkedLocation, defaultOutput, displayName, isObject } from './location.ts'
+import { say } from './log.ts'
 import { MetadataFile } from './metadata-file.ts'
 import type { TransferFlags } from './options.ts'
+import { NotReplaced, mustBeNew } from './overwrite.ts'
 import { blame, isKeyFile, isSameFile, named, openSource, openTarget, refuseKeyFiles, statOf } from './places.ts'
 import { type Progress, showsProgress, startProgress } from './progress.ts'
 import { type FileRecord, fileRecord } from './record.ts'
@@ -29,6 +31,8 @@ export interface BetweenObjects extends WorkOptions {
   readonly known: KnownObject | undefined
   readonly partBytes: number | undefined
   readonly queueSize: number | undefined
+  /** Whether the output may not be there, not even when it appears. */
+  readonly exclusive: boolean
 }
 
 /** What there is to do, for one file or for many. */
@@ -66,13 +70,14 @@ const NO_PROGRESS: Progress = { stop: () => undefined }
 /** Runs the work for one file, and says what came of it; with `-r`, for many. */
 export async function runTransfer(job: Job, input: string): Promise<void> {
   const { mode, flags } = job
+  checkSuffix(flags)
   if (flags.recursive === true) {
     const { runFleet } = await import('./run-fleet.ts')
     await runFleet(job, input)
     return
   }
   checkedLocation('INPUT', input)
-  const output = checkedLocation('OUTPUT', flags.output ?? defaultOutput(mode, input))
+  const output = checkedLocation('OUTPUT', flags.output ?? defaultOutput(mode, input, flags.suffix))
   checkAlone(flags, output)
   const toStdout = output === STANDARD_STREAM
   const recordToStdout = flags.json === true || flags.metadataOutput === STANDARD_STREAM
@@ -95,6 +100,7 @@ export async function runTransfer(job: Job, input: string): Promise<void> {
     progress.stop()
   }
   const { record } = done
+  sayDone(record)
   if (metadata !== undefined) await named(flags.metadataOutput!, () => metadata!.finish(record))
   if (recordToStdout) await printLine(JSON.stringify(record))
 }
@@ -111,6 +117,11 @@ function checkAlone(flags: TransferFlags, output: string): void {
   const lacking = Object.entries({ include, exclude, concurrency, report }).find(([, value]) => value !== undefined)
   if (lacking !== undefined) throw new UsageError(`--${lacking[0]} goes with -r`)
   checkParts(flags, output)
+}
+
+/** @throws UsageError */
+function checkSuffix({ suffix = '' }: TransferFlags): void {
+  if (/[/\\\0]/.test(suffix)) throw new UsageError(`--suffix ${suffix}: expected the end of a name, not of a path`)
 }
 
 /** @throws UsageError where OUTPUT has no parts. */
@@ -143,12 +154,19 @@ export async function transferOne(
   if (isObject(input) && input === output && mode !== 'reencrypt') {
     throw new UsageError(`${output}: INPUT and OUTPUT may not be the same object`)
   }
+  const { decode, encode } = flags
   if (job.betweenObjects !== undefined && isObject(input) && isObject(output)) {
+    if (decode === true || encode === true) {
+      throw new UsageError(
+        '--decode and --encode do not go from object to object: what belongs to an object would not fit',
+      )
+    }
     try {
+      const exclusive = await isNewNeeded(output, flags, signal)
       const onProgress = await opened(undefined)
       const heard = { ...(onProgress !== undefined && { onProgress }) }
       const { ETag, previousVersionId, ...result } = await job.betweenObjects({
-        ...{ input, output, known, partBytes, queueSize, signal },
+        ...{ input, output, known, partBytes, queueSize, exclusive, signal },
         ...heard,
       })
       return { record: { ...recordOf(result), ...(previousVersionId !== undefined && { previousVersionId }) }, ETag }
@@ -156,12 +174,15 @@ export async function transferOne(
       throw blame(error, input, output)
     }
   }
-  const source = await named(displayName('INPUT', input), () => openSource(input, signal, known))
+  const source = await named(displayName('INPUT', input), () => openSource(input, { signal, known, decode }))
   try {
     await refuseKeyFiles(output, flags)
+    const exclusive = await isNewNeeded(output, flags, signal)
     const expectedBytes = expectedBytesOf(job, source)
     const inPlace = mode === 'reencrypt'
-    const target = await openTarget(output, source, { signal, inPlace, partBytes, expectedBytes, queueSize })
+    const plaintextLength = mode === 'encrypt' ? source.length : undefined
+    const parts = { partBytes, expectedBytes, plaintextLength, queueSize }
+    const target = await openTarget(output, source, { signal, inPlace, exclusive, encode, ...parts })
     let onProgress: WorkOptions['onProgress']
     try {
       onProgress = await opened(source)
@@ -178,11 +199,33 @@ export async function transferOne(
   }
 }
 
+/** Whether OUTPUT has to be new. @throws FileFailure where it is there, and is not to be replaced. */
+async function isNewNeeded(output: string, flags: TransferFlags, signal: AbortSignal): Promise<boolean> {
+  try {
+    return await mustBeNew(output, flags, signal)
+  } catch (error) {
+    if (!(error instanceof NotReplaced)) throw error
+    throw new FileFailure(output, error, 'choose another name with -o, or let it be replaced')
+  }
+}
+
 /** About how long OUTPUT will be, where that can be told. */
-function expectedBytesOf({ mode, flags }: Job, { length }: FileSource): number | undefined {
-  const { expectedSize, frameLength = DEFAULT_FRAME_LENGTH } = flags
-  const read = expectedSize ?? length
-  return read === undefined || mode === 'decrypt' ? read : aboutMessageBytes(read, frameLength)
+function expectedBytesOf({ mode, flags }: Job, { length, lengthBound }: FileSource): number | undefined {
+  const { expectedSize, frameLength = DEFAULT_FRAME_LENGTH, encode } = flags
+  const read = expectedSize ?? length ?? lengthBound
+  const written = read === undefined || mode === 'decrypt' ? read : aboutMessageBytes(read, frameLength)
+  return written === undefined || encode !== true ? written : Math.ceil(written / 3) * 4
+}
+
+/** With `-v`, what was done. */
+export function sayDone({ mode, input, output, header, bytesIn, bytesOut, frames, durationMs }: FileRecord): void {
+  const { id, name } = header.algorithmSuite
+  const keys = header.encryptedDataKeys.map(({ keyName, keyProviderInfo }) => keyName ?? keyProviderInfo).join(', ')
+  say(
+    1,
+    `${mode}ed ${displayName('INPUT', input)} to ${displayName('OUTPUT', output)}: ${bytesIn} bytes read, ` +
+      `${bytesOut} written, ${frames} frames, ${id} ${name}, keys ${keys}, ${durationMs} ms`,
+  )
 }
 
 async function openMetadata(
@@ -193,7 +236,7 @@ async function openMetadata(
   const { metadataOutput: path } = flags
   if (path === undefined || path === STANDARD_STREAM) return undefined
   const others = [source?.stats, await statOf(output)]
-  const metadata = await named(path, () => MetadataFile.open(path))
+  const metadata = await named(path, () => MetadataFile.open(path, flags.overwriteMetadata))
   const stats = await metadata.stats()
   const isUsed = others.some((other) => isSameFile(stats, other)) || (await isKeyFile(stats, flags))
   if (resolve(path) === resolve(output) || isUsed) {

@@ -3,7 +3,8 @@ import { fstat, read, write } from 'node:fs'
 import { Writable } from 'node:stream'
 import { promisify } from 'node:util'
 import { type FileSource, blocksOf } from '../adapters/file-source.ts'
-import { type FileTarget, refuseSameFile, sinkOf } from '../adapters/file-target.ts'
+import { type FileTarget, type Writers, refuseSameFile, sinkOf } from '../adapters/file-target.ts'
+import { OutputMemory } from '../streams/output-memory.ts'
 
 const STDIN = 0
 const STDOUT = 1
@@ -31,9 +32,12 @@ export async function standardOutput(source: FileSource): Promise<FileTarget> {
   const found = await stats(STDOUT, { bigint: true })
   if (found.isFile()) refuseSameFile(source.stats, found)
   const blocking = found.isFile() || (found.isCharacterDevice() && !process.stdout.isTTY)
+  const memory = new OutputMemory()
+  // Node writes to files and devices synchronously, and throws what they say.
+  const writers = { write: (...from: Parameters<Writers['write']>) => writeDescriptor(STDOUT, ...from) }
   return {
-    // Node writes to files and devices synchronously, and throws what they say.
-    sink: blocking ? sinkOf({ write: (...from) => writeDescriptor(STDOUT, ...from) }) : forwarding(process.stdout),
+    sink: blocking ? sinkOf(writers, memory) : forwarding(process.stdout),
+    memory,
     direct: true,
     commit: () => Promise.resolve(),
     discard: () => Promise.resolve(),

@@ -13,14 +13,15 @@ import {
 import type { NativeAddon, NativeHandle } from './native-addon.ts'
 
 /**
- * A frame cipher over the addon. Each batch gets fresh memory, from `Buffer.allocUnsafeSlow`: it is as fast as any other
- * that is not kept beyond its use. What comes once a message (its final frame, or its content without frames) goes
- * through node:crypto, under the same counter: a short message then needs no key schedule of its own.
+ * A frame cipher over the addon. Each batch gets fresh memory unless its caller has some: `Buffer.allocUnsafeSlow` is
+ * as fast as any other that is not kept beyond its use. What comes once a message (its final frame, or its content without frames) has a
+ * cipher of its own, under the same counter: a short message then needs no handle.
  */
 export class NativeFrameCipher implements FrameCipher {
   readonly #addon: NativeAddon
   readonly #parameters: FrameCipherParameters
   readonly #counter: SequenceCounter
+  readonly #allocate: (bytes: number) => Buffer
   readonly #once: NodeFrameCipher
   #handle: NativeHandle | undefined
 
@@ -28,7 +29,8 @@ export class NativeFrameCipher implements FrameCipher {
     this.#addon = addon
     this.#parameters = parameters
     this.#counter = counter
-    this.#once = new NodeFrameCipher(parameters, counter)
+    this.#allocate = parameters.allocate ?? ((bytes) => Buffer.allocUnsafeSlow(bytes))
+    this.#once = new NodeFrameCipher(parameters, counter, addon)
   }
 
   sealRegular(...parts: readonly Buffer[]): readonly Buffer[] {
@@ -37,7 +39,7 @@ export class NativeFrameCipher implements FrameCipher {
       const { count, first } = this.#claim(parts, frameLength)
       if (count === 0) return []
       const size = frameLength + REGULAR_FRAME.overhead
-      const frames = Buffer.allocUnsafeSlow(count * size)
+      const frames = this.#allocate(count * size)
       let done = 0
       for (const part of parts) {
         const more = part.length / frameLength
@@ -54,7 +56,7 @@ export class NativeFrameCipher implements FrameCipher {
       const { frameLength } = this.#parameters
       const size = frameLength + REGULAR_FRAME.overhead
       const { count, first } = this.#claim(parts, size)
-      const plaintext = Buffer.allocUnsafeSlow(count * frameLength)
+      const plaintext = this.#allocate(count * frameLength)
       let done = 0
       for (const part of parts) {
         const more = part.length / size

@@ -19,6 +19,7 @@ import {
   frameNotAuthentic,
   frameOutOfOrder,
 } from './frame-cipher.ts'
+import type { NativeAddon } from './native-addon.ts'
 
 /** From this length on, sealed frames leave in pieces. */
 const LARGE_FRAME_BYTES = 32 * 1024
@@ -26,7 +27,7 @@ const LARGE_FRAME_BYTES = 32 * 1024
 /** No piece is smaller, so that who writes them one by one does not write tiny ones. */
 const EDGE_BYTES = 8 * 1024
 
-/** A frame cipher over node:crypto. */
+/** A frame cipher over node:crypto. With an addon, short contents go through that. */
 export class NodeFrameCipher implements FrameCipher {
   readonly #key: AeadKey
   readonly #messageId: Buffer
@@ -34,16 +35,19 @@ export class NodeFrameCipher implements FrameCipher {
   readonly #regularAad: Buffer
   readonly #iv: Buffer = Buffer.alloc(IV_BYTES)
   readonly #counter: SequenceCounter
+  readonly #allocate: (bytes: number) => Buffer
 
   constructor(
-    { messageKey, messageId, frameLength }: FrameCipherParameters,
+    { messageKey, messageId, frameLength, allocate = (bytes) => Buffer.allocUnsafe(bytes) }: FrameCipherParameters,
     counter: SequenceCounter = new SequenceCounter(),
+    addon?: NativeAddon,
   ) {
-    this.#key = new AeadKey(messageKey)
+    this.#key = new AeadKey(messageKey, addon)
     this.#messageId = messageId
     this.#frameLength = frameLength
     this.#regularAad = bodyAad(messageId, 'regular', 1, frameLength)
     this.#counter = counter
+    this.#allocate = allocate
   }
 
   sealRegular(...parts: readonly Buffer[]): readonly Buffer[] {
@@ -58,7 +62,7 @@ export class NodeFrameCipher implements FrameCipher {
 
   #sealTogether(parts: readonly Buffer[], first: number, count: number): Buffer {
     const size = this.#frameLength + REGULAR_FRAME.overhead
-    const frames = Buffer.allocUnsafe(count * size)
+    const frames = this.#allocate(count * size)
     let index = 0
     for (const plaintext of this.#contents(parts)) {
       const start = index * size
@@ -126,7 +130,7 @@ export class NodeFrameCipher implements FrameCipher {
           parts.find((part) => part.length > 0)!,
           first,
         )
-      const plaintext = Buffer.allocUnsafe(count * this.#frameLength)
+      const plaintext = this.#allocate(count * this.#frameLength)
       let index = 0
       try {
         for (const frame of this.#contents(parts, size)) {

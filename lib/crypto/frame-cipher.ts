@@ -12,6 +12,8 @@ export interface FrameCipherParameters {
   readonly messageKey: KeyObject
   readonly messageId: Buffer
   readonly frameLength: number
+  /** Where the output of batches lies; in fresh memory, unless said. */
+  readonly allocate?: ((bytes: number) => Buffer) | undefined
 }
 
 /**

@@ -1,6 +1,8 @@
 /** From a data key to the key of a message: framework/algorithm-suites.md, key derivation and commitment. */
 import { type KeyObject, createHmac, createSecretKey, hkdfSync, timingSafeEqual } from 'node:crypto'
 import type { AlgorithmSuite } from '../format/algorithm-suite.ts'
+import { chosenAddon } from './addon-choice.ts'
+import type { NativeAddon } from './native-addon.ts'
 
 /** The key that seals header and frames and, of a committing suite, the commitment to the data key. */
 export interface MessageKeys {
@@ -24,6 +26,7 @@ export function deriveMessageKeys(
   dataKey: KeyObject,
   messageId: Buffer,
   bindMessageId = true,
+  addon: NativeAddon | undefined = chosenAddon(),
 ): MessageKeys {
   if (suite.kdf === 'identity' || suite.kdfHash === undefined) return { messageKey: dataKey }
   const id = Buffer.alloc(2)
@@ -32,7 +35,9 @@ export function deriveMessageKeys(
     const info = bindMessageId ? Buffer.concat([id, messageId]) : id
     return { messageKey: secretKey(hkdfSync(suite.kdfHash, dataKey, NO_SALT, info, suite.keyBytes)) }
   }
-  const [key, commitment] = deriveTwo(dataKey, messageId, Buffer.concat([id, KEY_LABEL]))
+  const info = Buffer.concat([id, KEY_LABEL])
+  const [key, commitment] =
+    addon === undefined ? deriveTwo(dataKey, messageId, info) : deriveTwoNatively(addon, dataKey, messageId, info)
   try {
     return { messageKey: createSecretKey(key.subarray(0, suite.keyBytes)), commitment }
   } finally {
@@ -54,6 +59,22 @@ function deriveTwo(dataKey: KeyObject, salt: Buffer, info: Buffer): readonly [Bu
   }
   const expand = (label: Buffer): Buffer => createHmac('sha512', extracted).update(label).update(FIRST_BLOCK).digest()
   return [expand(info), expand(COMMITMENT_LABEL).subarray(0, COMMITMENT_BYTES)]
+}
+
+function deriveTwoNatively(
+  addon: NativeAddon,
+  dataKey: KeyObject,
+  salt: Buffer,
+  info: Buffer,
+): readonly [Buffer, Buffer] {
+  const raw = dataKey.export()
+  const derived = Buffer.alloc(2 * COMMITMENT_BYTES)
+  try {
+    addon.deriveTwo(raw, salt, info, COMMITMENT_LABEL, derived)
+  } finally {
+    raw.fill(0)
+  }
+  return [derived.subarray(0, COMMITMENT_BYTES), derived.subarray(COMMITMENT_BYTES)]
 }
 
 /** A `KeyObject` of bytes that are cleared here. */

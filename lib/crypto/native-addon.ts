@@ -21,6 +21,29 @@ export interface NativeAddon {
   open(handle: NativeHandle, frames: Uint8Array, first: number, plaintext: Uint8Array): number
   /** Clears and frees the key schedule; again is fine. */
   end(handle: NativeHandle): void
+  /** Seals one message under a 12-byte IV into ciphertext and 16-byte tag, which must have just that room. */
+  sealOnce(key: Uint8Array, iv: Uint8Array, aad: Uint8Array, plaintext: Uint8Array, sealed: Uint8Array): void
+  /** Opens one message. Whether it is authentic; else the plaintext's memory is cleared. */
+  openOnce(
+    key: Uint8Array,
+    iv: Uint8Array,
+    aad: Uint8Array,
+    ciphertext: Uint8Array,
+    plaintext: Uint8Array,
+    tag: Uint8Array,
+  ): boolean
+  /** HKDF with SHA-512: once extracted, and expanded under each label into 32 bytes of `derived`. */
+  deriveTwo(
+    dataKey: Uint8Array,
+    salt: Uint8Array,
+    firstLabel: Uint8Array,
+    secondLabel: Uint8Array,
+    derived: Uint8Array,
+  ): void
+  /** Fills 1 to 1024 bytes with random ones. */
+  random(bytes: Uint8Array): void
+  /** Signs a digest with a private key in DER: how long the signature is that was written into the 160 bytes for it. */
+  signDigest(key: Uint8Array, digest: Uint8Array, signature: Uint8Array): number
 }
 
 /**

@@ -2,6 +2,7 @@
 import { type Hash, type KeyObject, type Verify, createHash, createVerify, generateKeyPairSync } from 'node:crypto'
 import type { SignatureAlgorithm } from '../format/algorithm-suite.ts'
 import { compressPoint, decompressPoint } from './ec-point.ts'
+import { cryptoEngine } from './engine.ts'
 
 /** A fresh key pair for one message; the public key is in the form that the encryption context stores. */
 export function generateSigningKey({ curve }: SignatureAlgorithm): { signingKey: KeyObject; publicKey: string } {
@@ -15,10 +16,7 @@ export function verificationKeyOf(algorithm: SignatureAlgorithm, publicKey: stri
   return point.toString('base64') === publicKey ? decompressPoint(algorithm, point) : undefined
 }
 
-/**
- * Signs a message piece by piece. node:crypto signs neither a finished digest nor twice, so the digest is signed in
- * JavaScript, until the signature has the one length that makes a message's size known in advance.
- */
+/** Signs a message piece by piece: its digest, until the signature has the one length that makes a message's size known. */
 export class MessageSigner {
   readonly #algorithm: SignatureAlgorithm
   readonly #signingKey: KeyObject
@@ -37,35 +35,7 @@ export class MessageSigner {
 
   /** The DER signature over all bytes so far: 71 bytes on P-256, 103 on P-384. Ends the signer. */
   async sign(): Promise<Buffer> {
-    return signDigest(this.#algorithm, this.#signingKey, this.#hash.digest())
-  }
-}
-
-/**
- * A DER signature of exactly the algorithm's length. Of s and n - s, both valid, one usually has it; else signs again.
- * The curves are loaded when the first message is signed: most programs never need them.
- */
-export async function signDigest(
-  algorithm: SignatureAlgorithm,
-  signingKey: KeyObject,
-  digest: Buffer,
-): Promise<Buffer> {
-  const { p256, p384 } = await import('@noble/curves/nist.js')
-  const curve = algorithm.curve === 'P-256' ? p256 : p384
-  const { d } = signingKey.export({ format: 'jwk' })
-  if (d === undefined) throw new TypeError('expected a private key on an elliptic curve')
-  const secret = Buffer.from(d, 'base64url')
-  const options = { prehash: false, lowS: false, extraEntropy: true }
-  try {
-    for (;;) {
-      const { r, s } = curve.Signature.fromBytes(curve.sign(digest, secret, options), 'compact')
-      for (const candidate of [s, curve.Point.Fn.ORDER - s]) {
-        const der = new curve.Signature(r, candidate).toBytes('der')
-        if (der.length === algorithm.signatureBytes) return Buffer.from(der)
-      }
-    }
-  } finally {
-    secret.fill(0)
+    return cryptoEngine().signDigest(this.#algorithm, this.#signingKey, this.#hash.digest())
   }
 }
 

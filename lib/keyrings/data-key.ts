@@ -1,6 +1,7 @@
 /** Generating, and briefly unpacking, data keys. */
-import { type KeyObject, randomBytes } from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
 import { secretKey } from '../crypto/message-keys.ts'
+import { fewRandomBytes } from '../crypto/random.ts'
 import type { EncryptedDataKey } from '../format/encrypted-data-key.ts'
 import type { EncryptionMaterials } from '../materials/materials.ts'
 
@@ -33,7 +34,7 @@ export async function addEncryptedDataKeyAsync(
 }
 
 function dataKeyOf({ dataKey, suite }: EncryptionMaterials): KeyObject {
-  return dataKey ?? secretKey(randomBytes(suite.keyBytes))
+  return dataKey ?? secretKey(fewRandomBytes(suite.keyBytes))
 }
 
 function withDataKey(materials: EncryptionMaterials, dataKey: KeyObject, added: EncryptedDataKey): EncryptionMaterials {

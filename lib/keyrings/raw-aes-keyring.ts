@@ -1,8 +1,9 @@
 /** The raw AES keyring: framework/raw-aes-keyring.md. */
-import { type KeyObject, createSecretKey, randomBytes } from 'node:crypto'
+import { type KeyObject, createSecretKey } from 'node:crypto'
 import { types } from 'node:util'
 import { openAead, sealAead } from '../crypto/aead.ts'
 import { secretKey } from '../crypto/message-keys.ts'
+import { fewRandomBytes } from '../crypto/random.ts'
 import { type Attempt, UnwrapError } from '../errors.ts'
 import type { EncryptedDataKey } from '../format/encrypted-data-key.ts'
 import { type EncryptionContext, encodeEncryptionContext, encodePairs } from '../format/encryption-context.ts'
@@ -51,7 +52,7 @@ export class RawAesKeyring implements Keyring {
   async onEncrypt(materials: EncryptionMaterials): Promise<EncryptionMaterials> {
     const aad = encodeEncryptionContext(materials.encryptionContext)
     return addEncryptedDataKey(materials, (dataKey) => {
-      const iv = randomBytes(IV_BYTES)
+      const iv = fewRandomBytes(IV_BYTES)
       const { ciphertext, tag } = sealAead(this.#wrappingKey, iv, aad, dataKey)
       return {
         keyProviderId: this.#keyNamespace,

@@ -1,5 +1,5 @@
 /** The decrypt operation: client-apis/decrypt.md, in its order, each step a hard stop. */
-import { frameCipherEngine } from '../crypto/frame-cipher-engine.ts'
+import { cryptoEngine } from '../crypto/engine.ts'
 import type { FrameCipher } from '../crypto/frame-cipher.ts'
 import { AuthenticationError } from '../errors.ts'
 import { FINAL_FRAME_MARK, REGULAR_FRAME, readFinalFrameStart, readNonFramedStart } from '../format/frame.ts'
@@ -11,6 +11,7 @@ import { BATCH_BYTES } from './batch.ts'
 import type { ByteQueue } from './byte-queue.ts'
 import { type OpenedMessage, openMessageHeader } from './open-header.ts'
 import type { DecryptSettings } from './options.ts'
+import { allocatorOf } from './output-memory.ts'
 import type { Session } from './protocol-transform.ts'
 
 const NOTHING = Buffer.alloc(0)
@@ -25,7 +26,12 @@ export async function* decryptMessage(
   const { header, messageKey, verifier } = message
   const { messageId, frameLength } = header
   const body = header.contentType === 'framed' ? framedBody : nonFramedBody
-  const cipher = frameCipherEngine().create({ messageKey, messageId, frameLength })
+  const cipher = cryptoEngine().createFrameCipher({
+    messageKey,
+    messageId,
+    frameLength,
+    allocate: allocatorOf(session.memory),
+  })
   let held: Buffer
   try {
     held = yield* body(input, message, cipher, session, settings)

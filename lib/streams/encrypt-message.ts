@@ -1,8 +1,8 @@
 /** The encrypt operation: client-apis/encrypt.md, in its order. */
-import { randomBytes } from 'node:crypto'
-import { frameCipherEngine } from '../crypto/frame-cipher-engine.ts'
+import { cryptoEngine } from '../crypto/engine.ts'
 import { sealHeader } from '../crypto/header-tag.ts'
 import { deriveMessageKeys } from '../crypto/message-keys.ts'
+import { fewRandomBytes } from '../crypto/random.ts'
 import { MessageSigner } from '../crypto/signature.ts'
 import { LengthError, LimitError, WrapError } from '../errors.ts'
 import { encodeEncryptionContext, selectPairs } from '../format/encryption-context.ts'
@@ -14,6 +14,7 @@ import { type EncryptionMaterials, checkEncryptionMaterials } from '../materials
 import type { ByteQueue } from './byte-queue.ts'
 import { unlessAborted } from '../materials/shared-request.ts'
 import type { EncryptSettings } from './options.ts'
+import { allocatorOf } from './output-memory.ts'
 import type { Session } from './protocol-transform.ts'
 import { BATCH_BYTES } from './batch.ts'
 
@@ -32,7 +33,12 @@ export async function* encryptMessage(
   yield headerBytes
 
   const { frameLength } = settings
-  const cipher = frameCipherEngine().create({ messageKey, messageId: header.messageId, frameLength })
+  const cipher = cryptoEngine().createFrameCipher({
+    messageKey,
+    messageId: header.messageId,
+    frameLength,
+    allocate: allocatorOf(session.memory),
+  })
   try {
     // One byte more than a frame: the last full frame is held back, to become the final one if nothing follows.
     while (await input.atLeast(frameLength + 1)) {
@@ -126,7 +132,7 @@ function makeHeader(
   { frameLength, limits }: EncryptSettings,
 ): MadeHeader {
   const { suite, encryptionContext, requiredEncryptionContextKeys, encryptedDataKeys } = materials
-  const messageId = randomBytes(MESSAGE_ID_BYTES[suite.messageVersion])
+  const messageId = fewRandomBytes(MESSAGE_ID_BYTES[suite.messageVersion])
   const { messageKey, commitment } = deriveMessageKeys(suite, materials.dataKey, messageId)
   const fields = {
     suite,

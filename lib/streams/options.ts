@@ -1,5 +1,5 @@
 /** The options of both directions: one object, validated once, at once. */
-import { frameCipherEngine } from '../crypto/frame-cipher-engine.ts'
+import { cryptoEngine } from '../crypto/engine.ts'
 import { checkInteger } from '../errors.ts'
 import { type AlgorithmSuite, algorithmSuite, suiteHex } from '../format/algorithm-suite.ts'
 import {
@@ -127,24 +127,18 @@ export function encryptSettings(options: EncryptOptions): EncryptSettings {
       )
     }
   }
-  return {
-    ...shared,
-    frameLength,
-    plaintextLength,
-    plaintextLengthBound,
-    algorithmSuite: chosenSuite(options, shared.commitmentPolicy),
-  }
+  const algorithmSuite = chosenSuite(options, shared.commitmentPolicy)
+  return Object.assign(shared, { frameLength, plaintextLength, plaintextLengthBound, algorithmSuite })
 }
 
 /** @throws TypeError | RangeError when an option is unfit. */
 export function decryptSettings(options: DecryptOptions): DecryptSettings {
-  return {
-    ...sharedSettings(options),
+  return Object.assign(sharedSettings(options), {
     unsignedOnly: flag('unsignedOnly', options.unsignedOnly),
     verifyFirst: flag('verifyFirst', options.verifyFirst),
     spoolFolder: options.spoolFolder,
     allowNet400Messages: flag('allowNet400Messages', options.allowNet400Messages),
-  }
+  })
 }
 
 type SharedSettings = Pick<
@@ -154,7 +148,7 @@ type SharedSettings = Pick<
 
 function sharedSettings(options: EncryptOptions | DecryptOptions): SharedSettings {
   if (typeof options !== 'object' || (options as unknown) === null) throw new TypeError('expected an object of options')
-  frameCipherEngine() // an engine that can't be had is told at once
+  cryptoEngine() // an engine that can't be had is told at once
   const { commitmentPolicy = DEFAULT_COMMITMENT_POLICY, maxEncryptedDataKeys, maxHeaderBytes, maxFrameBytes } = options
   if (!COMMITMENT_POLICIES.includes(commitmentPolicy)) {
     throw new TypeError(

@@ -3,6 +3,7 @@ import { asError } from '../errors.ts'
 import { type EventEmitter, type Readable, Transform, type TransformCallback, addAbortSignal } from 'node:stream'
 import type { MessageHeader } from '../format/message-header.ts'
 import { ByteQueue, SLICE_BYTES } from './byte-queue.ts'
+import type { OutputMemory } from './output-memory.ts'
 import { Turns } from './turns.ts'
 
 /** Counts of a running or finished message: bytes in, bytes out, frames. */
@@ -17,6 +18,8 @@ export interface Session {
   /** Aborted when the result is no longer wanted; undefined where nothing can abort. */
   readonly signal: AbortSignal | undefined
   readonly stats: MessageStats
+  /** Where output lies, if its reader gives it back. */
+  readonly memory?: OutputMemory | undefined
   /** To be called once, when the header is authenticated (or, of a new message, made). */
   readonly onHeader: (header: MessageHeader) => void
 }
@@ -39,6 +42,14 @@ export interface DriverOptions extends StreamOptions {
   readonly signal?: AbortSignal
   /** Called with the stream's `stats`, at most ten times a second and at the end. */
   readonly onProgress?: (stats: MessageStats) => void
+}
+
+/** What a subclass knows of its use. */
+export interface Driven {
+  /** The text of the TypeError for a written string; without it, strings are decoded. */
+  readonly refuseStrings?: string
+  /** Where output lies, if whoever reads it gives it back. */
+  readonly memory?: OutputMemory | undefined
 }
 
 const HIGH_WATER_MARK = 64 * 1024
@@ -83,6 +94,7 @@ export abstract class ProtocolTransform extends Transform {
   readonly stats: MessageStats = { bytesIn: 0, bytesOut: 0, frames: 0 }
 
   readonly #protocol: Protocol
+  readonly #memory: OutputMemory | undefined
   readonly #refuseStrings: string | undefined
   readonly #onProgress: ((stats: MessageStats) => void) | undefined
   readonly #controller = new AbortController()
@@ -95,8 +107,7 @@ export abstract class ProtocolTransform extends Transform {
   #flushed: TransformCallback | undefined
   #reader: { readonly resolve: () => void; readonly reject: (error: Error) => void } | undefined
 
-  /** @param refuseStrings the text of the TypeError for a written string; undefined: strings are decoded. */
-  constructor(protocol: Protocol, options: DriverOptions, refuseStrings?: string) {
+  constructor(protocol: Protocol, options: DriverOptions, { refuseStrings, memory }: Driven = {}) {
     const { highWaterMark = HIGH_WATER_MARK, signal, onProgress, ...rest } = options
     super({
       // Node lets `highWaterMark` win over the halves, so it is never passed.
@@ -108,6 +119,7 @@ export abstract class ProtocolTransform extends Transform {
       decodeStrings: refuseStrings === undefined,
     })
     this.#protocol = protocol
+    this.#memory = memory
     this.#refuseStrings = refuseStrings
     this.#onProgress = onProgress
     // A moment later, so that whoever makes the stream can listen first: a pipeline refuses a stream that has failed already.
@@ -187,6 +199,7 @@ export abstract class ProtocolTransform extends Transform {
     const session: Session = {
       signal: this.#controller.signal,
       stats: this.stats,
+      memory: this.#memory,
       onHeader: (header) => {
         this.header = header
         this.emit('header', header)

@@ -6,6 +6,7 @@ import { pulledQueue } from './byte-queue.ts'
 import { NO_STRINGS, decryptProtocol } from './decrypt-stream.ts'
 import { encryptProtocol } from './encrypt-stream.ts'
 import { type DecryptOptions, type EncryptOptions, decryptSettings, encryptSettings } from './options.ts'
+import { OutputMemory } from './output-memory.ts'
 import { type DriverOptions, type Protocol, ProtocolTransform, type StreamOptions } from './protocol-transform.ts'
 import { type ByteSource, openSource, readableOf } from './sources.ts'
 import { traced } from './traced.ts'
@@ -39,8 +40,8 @@ export function reencrypt(source: ByteSource, { from, to, ...options }: Reencryp
 
 /** What {@link reencrypt} returns. */
 export class ReencryptStream extends ProtocolTransform {
-  constructor(from: DecryptOptions, to: EncryptOptions, options: DriverOptions) {
-    super(reencryptProtocol(from, to), options, NO_STRINGS)
+  constructor(from: DecryptOptions, to: EncryptOptions, options: DriverOptions, memory?: OutputMemory) {
+    super(reencryptProtocol(from, to), options, { refuseStrings: NO_STRINGS, memory })
   }
 }
 
@@ -49,16 +50,21 @@ function reencryptProtocol(from: DecryptOptions, to: EncryptOptions): Protocol {
   encryptSettings({ ...to, requiredEncryptionContextKeys: [] }) // they may be among the pairs that are carried over
   return traced('reencrypt', async function* (input, session) {
     let source: MessageHeader | undefined
+    const memory = new OutputMemory()
     const plaintext = decryptProtocol(decryption)(input, {
+      memory,
       signal: session.signal,
       stats: { bytesIn: 0, bytesOut: 0, frames: 0 },
       onHeader: (header) => {
         source = header
       },
     })
+    let pulled: Buffer | undefined
     const pull = async (): Promise<Buffer | undefined> => {
+      if (pulled !== undefined) memory.give(pulled) // who asks for more has copied it
       const { done, value } = await plaintext.next()
-      return done === true ? undefined : value
+      pulled = done === true ? undefined : value
+      return pulled
     }
     try {
       let first: Buffer | undefined = await pull()

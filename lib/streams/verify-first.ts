@@ -4,6 +4,7 @@ import type { DecryptionMaterials } from '../materials/materials.ts'
 import { type ByteQueue, pulledQueue } from './byte-queue.ts'
 import { decryptMessage } from './decrypt-message.ts'
 import type { DecryptSettings } from './options.ts'
+import { OutputMemory } from './output-memory.ts'
 import type { Session } from './protocol-transform.ts'
 import { Spool } from './spool.ts'
 import { Turns } from './turns.ts'
@@ -24,8 +25,15 @@ export async function* decryptVerifiedMessage(
       return bytes
     })
     const turns = new Turns()
-    const quiet: Session = { ...session, stats: { bytesIn: 0, bytesOut: 0, frames: 0 }, onHeader: () => undefined }
+    const memory = new OutputMemory()
+    const quiet: Session = {
+      ...session,
+      memory,
+      stats: { bytesIn: 0, bytesOut: 0, frames: 0 },
+      onHeader: () => undefined,
+    }
     for await (const verified of decryptMessage(kept, { ...settings, materialsManager: keeper }, quiet)) {
+      memory.give(verified)
       if (turns.due(verified.length)) await turns.turn()
     }
     yield* decryptMessage(

@@ -25,6 +25,7 @@ import { promisify } from 'node:util'
 import {
   AuthenticationError,
   ChangedError,
+  type CryptographicMaterialsManager,
   type Keyring,
   LengthError,
   LimitError,
@@ -151,18 +152,21 @@ describe('esdk-streams/file', () => {
       await assertDecrypts(target, await readFile('/proc/version'))
     })
 
-    it('tells the keyrings the length of the file', async () => {
-      let said: number | undefined
-      await encryptFile(source, target, {
-        materialsManager: {
-          getEncryptionMaterials: (request) => {
-            said = request.maxPlaintextLength
-            return Promise.reject(new WrapError('enough'))
-          },
-          decryptMaterials: () => Promise.reject(new Error('not called')),
+    it('tells the keyrings the length of the file, where it is known', async () => {
+      const lengths: (number | undefined)[] = []
+      const materialsManager: CryptographicMaterialsManager = {
+        getEncryptionMaterials: ({ maxPlaintextLength }) => {
+          lengths.push(maxPlaintextLength)
+          return Promise.reject(new WrapError('enough'))
         },
-      }).catch(() => undefined)
-      assert.equal(said, plaintext.length)
+        decryptMaterials: () => Promise.reject(new Error('not called')),
+      }
+      const empty = join(folder, 'empty')
+      await writeFile(empty, '')
+      for (const path of [source, empty, ...(isLinux ? ['/proc/version'] : [])]) {
+        await assert.rejects(encryptFile(path, target, { materialsManager }), WrapError)
+      }
+      assert.deepEqual(lengths, [plaintext.length, 0, ...(isLinux ? [undefined] : [])])
     })
   })
 

@@ -8,10 +8,11 @@ import { setTimeout } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { ChangedError, encrypt, isEncryptionSdkError } from 'esdk-streams'
 import { type MessageReader, type OpenMessageOptions, type RandomAccessSource, openMessage } from 'esdk-streams/file'
-import { ALGORITHM_SUITES, algorithmSuite, bodyAad } from 'esdk-streams/format'
+import { algorithmSuite, bodyAad } from 'esdk-streams/format'
 import fc from 'fast-check'
 import { aesKeyring, policyOf, sequence, suites } from '../arbitraries.ts'
-import { CRAFTED_PLAINTEXT, craft, craftingKeyring, framesOf, signatureOf, hashOf } from '../message-recipe.ts'
+import { FRAMED_KINDS, framedMessages } from '../framed-messages.ts'
+import { CRAFTED_PLAINTEXT, craft, craftingKeyring, signatureOf, hashOf } from '../message-recipe.ts'
 
 const MIB = 1024 * 1024
 const UNSIGNED = 0x0478
@@ -117,23 +118,23 @@ describe('adapters/open-message', () => {
     )
   })
 
-  it('reads messages that end in an empty final frame, as other SDKs write them', async () => {
-    for (const suite of ALGORITHM_SUITES) {
-      for (const frames of [0, 1, 3]) {
-        const plaintext = sequence(0, frames * 16)
-        const regular = framesOf(plaintext, 16)
-          .map((frame) => ({ ...frame, kind: 'regular' as const }))
-          .slice(0, frames)
-        const last = { content: Buffer.alloc(0), kind: 'final' as const, number: frames + 1 }
-        const { message: bytes } = craft({ suite, plaintext, frames: [...regular, last] })
-        const options = {
-          keyring: craftingKeyring(),
-          commitmentPolicy: policyOf(suite),
-          allowUnverifiedSignature: true,
-        }
-        const [message] = await opened(bytes, options)
-        assert.equal((await message.read(0, 1000)).toString('hex'), plaintext.toString('hex'))
-      }
+  it('reads any range of both versions, signed and not, with a full final frame and with an empty one', async () => {
+    const ranges = fc.array(fc.tuple(fc.nat(400), fc.nat(400)), { minLength: 1, maxLength: 10 })
+    for (const kind of FRAMED_KINDS) {
+      await fc.assert(
+        fc.asyncProperty(framedMessages(kind), ranges, async ({ message: bytes, plaintext }, wanted) => {
+          const options = { commitmentPolicy: policyOf(kind.suite), allowUnverifiedSignature: true }
+          const [message] = await opened(bytes, { ...options, keyring: craftingKeyring() })
+          assert.deepEqual([message.plaintextLength, message.header.suite.id], [plaintext.length, kind.suite.id])
+          const last = Math.max(0, plaintext.length - 1)
+          for (const [position, length] of [...wanted, [last, 1], [plaintext.length, 1]] as const) {
+            const found = await message.read(position, length)
+            assert.equal(found.toString('hex'), plaintext.toString('hex', position, position + length))
+          }
+          assert.equal((await buffer(message.createReadStream())).toString('hex'), plaintext.toString('hex'))
+        }),
+        { numRuns: 12 },
+      )
     }
   })
 

@@ -1,7 +1,7 @@
 /** A headless Chromium: that of a package from npm, unpacked into the cache folder, or one that is installed. */
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -44,11 +44,23 @@ async function ofPackage(): Promise<LaunchOptions> {
   const libraries = join(folder, 'al2023', 'lib')
   const env = {
     ...process.env,
-    FONTCONFIG_PATH: join(folder, 'fonts'),
+    FONTCONFIG_FILE: await fontsOf(folder),
     // The system's own come first, where it has them.
     LD_LIBRARY_PATH: path === undefined ? libraries : `${path}:${libraries}`,
   }
   return { executablePath: join(folder, 'chromium'), headless: 'shell', env }
+}
+
+/** The package has a font, but looks for it elsewhere; without any font no text is drawn. @returns path of a configuration */
+async function fontsOf(folder: string): Promise<string> {
+  const path = join(folder, 'fonts.conf')
+  if (existsSync(path)) return path
+  const own = `${path}.${process.pid}`
+  const folders = [join(folder, 'fonts'), '/usr/share/fonts'].map((each) => `<dir>${each}</dir>`)
+  const cache = `<cachedir>${join(folder, 'fonts-cache')}</cachedir>`
+  await writeFile(own, `<?xml version="1.0"?><fontconfig>${folders.join('')}${cache}</fontconfig>\n`)
+  await rename(own, path)
+  return path
 }
 
 /** The folder of the unpacked browser. It appears as a whole. */

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 
 /** The built command. */
 export const MAIN: string = resolve(import.meta.dirname, '../../dist/cli/main.js')
@@ -45,6 +46,22 @@ export async function outcome(child: ChildProcess): Promise<Outcome> {
   child.stderr?.on('data', (bytes: Buffer) => stderr.push(bytes))
   const [code] = (await once(child, 'close')) as [number | null]
   return { code, stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr).toString('utf8') }
+}
+
+/** Exit codes of a command that was interrupted. */
+export const INTERRUPTED = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const
+
+/** Sends a signal to a command at a random moment after it began to work, and waits for its end. */
+export async function interrupted(
+  child: ChildProcess,
+  signal: keyof typeof INTERRUPTED,
+  { isWorking, withinMs }: { readonly isWorking: () => boolean | Promise<boolean>; readonly withinMs: number },
+): Promise<Outcome> {
+  const ended = outcome(child)
+  while (child.exitCode === null && !(await isWorking())) await setTimeout(2)
+  await setTimeout(Math.random() * withinMs)
+  child.kill(signal)
+  return ended
 }
 
 /** A temporary folder for each test of a suite. */

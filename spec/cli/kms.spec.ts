@@ -211,7 +211,7 @@ describe('esdk with keys of AWS KMS', () => {
     const cases: readonly (readonly [readonly string[], RegExp])[] = [
       [['encrypt', 'in', '--discovery'], /--discovery only decrypts/],
       [['encrypt', 'in', '--key', 'key.jwk', '--discovery'], /--discovery only decrypts/],
-      [['encrypt', 'in'], /no key: give --key KEYFILE .*or --kms KEY_ARN/],
+      [['encrypt', 'in'], /no key: give --key KEYFILE .*, --kms KEY_ARN, or --profile/],
       [['encrypt', 'in', '--kms', ''], /expected .*key/],
       [['encrypt', 'in', '--kms', `arn:aws:s3:us-east-1:${ACCOUNT}:key/x`], /key/],
       [['encrypt', 'in', '--mrk', '--key', 'key.jwk'], /--mrk goes with/],

@@ -2,14 +2,25 @@ import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { chmod, mkdir, readFile, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { setTimeout } from 'node:timers/promises'
 import { DeleteObjectCommand, ListObjectsV2Command, PutObjectCommand } from '@aws-sdk/client-s3'
 import { RawAesKeyring, decrypt, encrypt } from 'esdk-streams'
+import type { TransferFlags } from '#lib/cli/options'
 import type { FileRecord } from '#lib/cli/record'
+import { runFleet } from '#lib/cli/run-fleet'
 import type { ReportLine } from '#lib/adapters/fleet/report'
 import { useS3Server } from '../emulators/s3-setup.ts'
 import { useKmsServer } from '../keyrings/kms/setup.ts'
-import { AES_JWK, AES_KEY, OTHER_JWK, type Outcome, esdk, outcome, start, temporaryFolder } from './command.ts'
+import {
+  AES_JWK,
+  AES_KEY,
+  INTERRUPTED,
+  OTHER_JWK,
+  type Outcome,
+  esdk,
+  interrupted,
+  start,
+  temporaryFolder,
+} from './command.ts'
 
 const MIB = 1024 * 1024
 const KEY = ['--key', 'key.jwk'] as const
@@ -209,32 +220,37 @@ describe('esdk -r', () => {
     it('refuses what makes no sense, or would write over what it reads', async () => {
       await symlink(folder.of('in'), folder.of('link'))
       await writeFile(folder.of('letter'), 'dear')
-      const encryptIn = ['encrypt', '-r', 'in', ...KEY] as const
-      const cases: readonly (readonly [readonly string[], RegExp])[] = [
-        [encryptIn, /-r needs an OUTPUT/],
-        [[...encryptIn, '-o', '-'], /OUTPUT expected a folder/],
-        [['encrypt', '-r', '-', '-o', 'out', ...KEY], /INPUT expected a folder/],
-        [[...encryptIn, '-o', 'in'], /OUTPUT may not lie in INPUT/],
-        [[...encryptIn, '-o', 'link/new/deep'], /OUTPUT may not lie in INPUT/],
-        [['encrypt', '-r', 's3://b/p', '-o', 's3://b/p/q', ...KEY], /OUTPUT may not lie in INPUT/],
-        [[...encryptIn, '-o', 'out', '--concurrency', '65'], /at most 64/],
-        [[...encryptIn, '-o', 'out', '--report', 'in/report'], /may not lie in INPUT or OUTPUT/],
-        [[...encryptIn, '-o', 'out', '--metadata-output', 'out/records'], /may not lie in INPUT or OUTPUT/],
-        [[...encryptIn, '-o', 'out', '--report', 'key.jwk'], /may not be a key file/],
-        [[...encryptIn, '-o', 'out', '--report', 'x', '--metadata-output', './x'], /may not be the same file/],
-        [[...encryptIn, '-o', 'out', '--report', 'letter'], /line 1 is not one of a report/],
-        [['encrypt', '-r', 'letter', '-o', 'out', ...KEY], /letter: with -r, INPUT is a folder/],
-        [['decrypt', '-r', 'in', '-o', 'out', ...KEY, '--range', '0-1'], /--range is of one message/],
+      const { path, of } = folder
+      const out = of('out')
+      const cases: readonly (readonly [string, Partial<TransferFlags>, RegExp])[] = [
+        [of('in'), { output: '-' }, /OUTPUT expected a folder/],
+        ['-', { output: out }, /INPUT expected a folder/],
+        [of('in'), { output: of('in') }, /OUTPUT may not lie in INPUT/],
+        [of('in'), { output: of('link/new/deep') }, /OUTPUT may not lie in INPUT/],
+        ['s3://b/p', { output: 's3://b/p/q' }, /OUTPUT may not lie in INPUT/],
+        [of('in'), { output: out, concurrency: 65 }, /at most 64/],
+        [of('in'), { output: out, report: of('in/report') }, /may not lie in INPUT or OUTPUT/],
+        [of('in'), { output: out, metadataOutput: `${out}/records` }, /may not lie in INPUT or OUTPUT/],
+        [of('in'), { output: out, report: of('key.jwk') }, /may not be a key file/],
+        [of('in'), { output: out, report: of('x'), metadataOutput: `${path}/./x` }, /may not be the same file/],
+        [of('in'), { output: out, report: of('letter') }, /line 1 is not one of a report/],
+        [of('letter'), { output: out }, /letter: with -r, INPUT is a folder/],
       ]
-      for (let index = 0; index < cases.length; index += 4) {
-        await Promise.all(
-          cases.slice(index, index + 4).map(async ([args, text]) => {
-            const { code, stderr } = await run(...args)
-            assert.match(stderr, text)
-            assert.match(stderr, /^esdk: [^\n]+\n$/)
-            assert.equal(code, 2, stderr)
-          }),
-        )
+      for (const [input, more, text] of cases) {
+        const flags: TransferFlags = { recursive: true, progress: 'never', key: [of('key.jwk')], ...more }
+        const work = (): Promise<never> => Promise.reject(new Error('nothing is worked on'))
+        await assert.rejects(runFleet({ mode: 'encrypt', flags, signal: new AbortController().signal, work }, input), {
+          name: 'UsageError',
+          message: text,
+        })
+      }
+      const refused = [
+        run('encrypt', '-r', 'in', ...KEY),
+        run('decrypt', '-r', 'in', '-o', 'out', ...KEY, '--range', '0-1'),
+      ]
+      for (const { code, stderr } of await Promise.all(refused)) {
+        assert.match(stderr, /^esdk: (-r needs an OUTPUT: give -o|--range is of one message, -r of many)\n$/)
+        assert.equal(code, 2)
       }
       await assertTree('in')
       assert.equal(await readFile(folder.of('letter'), 'utf8'), 'dear')
@@ -257,20 +273,15 @@ describe('esdk -r', () => {
       const many = Object.fromEntries(Array.from({ length: 24 }, (_, index) => [`${index % 3}/${index}`, bytes]))
       await makeTree('many', many)
       const args = ['encrypt', '-r', 'many', '-o', 'out', ...KEY, '--report', 'report', '--suite', '0x0478'] as const
-      let interrupted = 0
-      for (let kill = 0; kill < 6; kill++) {
+      let inTime = 0
+      for (let kill = 0; kill < 4; kill++) {
         const signal = kill % 2 === 0 ? 'SIGINT' : 'SIGTERM'
-        const child = start(folder.path, args)
-        const ended = outcome(child)
         const isWorking = async (): Promise<boolean> =>
           (await folder.names()).includes('out') && (await filesIn('out')).some((name) => name.endsWith('.tmp'))
-        while (child.exitCode === null && !(await isWorking())) await setTimeout(2)
-        await setTimeout(Math.random() * 60)
-        child.kill(signal)
-        const { code, stderr } = await ended
+        const { code, stderr } = await interrupted(start(folder.path, args), signal, { isWorking, withinMs: 60 })
         assert.equal(stderr, '')
-        if (code !== 0) assert.equal(code, signal === 'SIGINT' ? 130 : 143)
-        if (code !== 0) interrupted += 1
+        if (code !== 0) assert.equal(code, INTERRUPTED[signal])
+        if (code !== 0) inTime += 1
         const files = await filesIn('out')
         assert.ok(
           files.every((name) => name.endsWith('.encrypted')),
@@ -282,10 +293,10 @@ describe('esdk -r', () => {
           files.map((name) => folder.of(`out/${name}`)),
         )
       }
-      assert.ok(interrupted > 0)
+      assert.ok(inTime > 0)
       await done(...args)
       assert.equal((await filesIn('out')).length, 24)
-      await done('decrypt', '-r', 'out', '-o', 'back', ...KEY)
+      await done('decrypt', '-r', 'out', '-o', 'back', ...KEY, '--concurrency', '24')
       for (const name of await filesIn('back'))
         assert.equal(hashOf(await readFile(folder.of(`back/${name}`))), hashOf(bytes))
     })
@@ -335,9 +346,10 @@ describe('esdk -r', () => {
         keyring: other,
       })
       assert.equal(plaintext.toString(), 'd')
-      await done('decrypt', '-r', at('enc'), '-o', at('plain'), '--key', 'other.jwk')
+      await Promise.all(
+        [at('plain'), 'back'].map((to) => done('decrypt', '-r', at('enc'), '-o', to, '--key', 'other.jwk')),
+      )
       assert.deepEqual(await keysIn('plain'), NAMES)
-      await done('decrypt', '-r', at('enc'), '-o', 'back', '--key', 'other.jwk')
       await assertTree('back')
     })
 
@@ -381,8 +393,8 @@ describe('esdk -r', () => {
     it('leaves no multipart upload and no half object when it is interrupted', async () => {
       const bytes = randomBytes(7 * MIB)
       await makeTree('large', Object.fromEntries(Array.from({ length: 5 }, (_, index) => [`${index}`, bytes])))
-      let interrupted = 0
-      for (let kill = 0; kill < 5; kill++) {
+      let inTime = 0
+      for (let kill = 0; kill < 3; kill++) {
         shared.server.proxy.faults()
         const args = [
           'encrypt',
@@ -397,13 +409,10 @@ describe('esdk -r', () => {
           '0x0478',
         ]
         const child = start(folder.path, args, { env: environment() })
-        const ended = outcome(child)
-        while (shared.server.proxy.asked.length === 0 && child.exitCode === null) await setTimeout(2)
-        await setTimeout(Math.random() * 200)
-        child.kill('SIGINT')
-        const { code, stderr } = await ended
+        const isWorking = (): boolean => shared.server.proxy.asked.length > 0
+        const { code, stderr } = await interrupted(child, 'SIGINT', { isWorking, withinMs: 200 })
         assert.equal(stderr, '')
-        if (code === 130) interrupted += 1
+        if (code === 130) inTime += 1
         assert.deepEqual(await shared.server.multipartUploads(), [])
         for (const name of await keysIn('large')) {
           const Key = `${prefix}/large/${name}`
@@ -412,7 +421,7 @@ describe('esdk -r', () => {
           await shared.server.direct.send(new DeleteObjectCommand({ Bucket: shared.server.bucket, Key }))
         }
       }
-      assert.ok(interrupted > 0)
+      assert.ok(inTime > 0)
       await rm(folder.of('large'), { recursive: true })
     })
   })
@@ -440,12 +449,10 @@ describe('esdk -r', () => {
         without,
         NAMES.map(() => 'GenerateDataKey'),
       )
-      // A file that says it is empty need not be: nobody knows how much of a data key it takes.
-      const generated = ['GenerateDataKey', 'GenerateDataKey']
-      assert.deepEqual(await asked('encrypt', '-r', 'in', '-o', 'out', '--kms', key!, ...caching), generated)
+      assert.deepEqual(await asked('encrypt', '-r', 'in', '-o', 'out', '--kms', key!, ...caching), ['GenerateDataKey'])
       const to = ['--to-kms', kms.server.keys[1]!]
       const reencrypted = await asked('reencrypt', '-r', 'out', '--kms', key!, ...to, ...caching)
-      assert.deepEqual(reencrypted.sort(), ['Decrypt', 'Decrypt', 'GenerateDataKey'])
+      assert.deepEqual(reencrypted.sort(), ['Decrypt', 'GenerateDataKey'])
       assert.deepEqual(await asked('decrypt', '-r', 'out', '-o', 'back', '--discovery', ...caching), ['Decrypt'])
       await assertTree('back')
     })

@@ -1,14 +1,23 @@
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { readFile, stat, writeFile } from 'node:fs/promises'
-import { setTimeout } from 'node:timers/promises'
-import { DeleteObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
+import { DeleteObjectCommand, HeadObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
 import { RawAesKeyring, decrypt, encrypt } from 'esdk-streams'
 import { getObject, putObject } from 'esdk-streams/s3'
 import type { FileRecord } from '#lib/cli/record'
 import type { AnswerHead } from '../emulators/s3-fault-proxy.ts'
 import { useS3Server } from '../emulators/s3-setup.ts'
-import { AES_JWK, AES_KEY, OTHER_JWK, type Outcome, esdk, outcome, start, temporaryFolder } from './command.ts'
+import {
+  AES_JWK,
+  AES_KEY,
+  INTERRUPTED,
+  OTHER_JWK,
+  type Outcome,
+  esdk,
+  interrupted,
+  start,
+  temporaryFolder,
+} from './command.ts'
 
 const MIB = 1024 * 1024
 const KEY = ['--key', 'key.jwk'] as const
@@ -65,6 +74,10 @@ describe('esdk with objects of Amazon S3', () => {
     assert.equal(shared.server.proxy.operations.filter((name) => name === 'UploadPart').length, 3)
     const message = await shared.server.objectBytes(key)
     assert.equal(message.length, record.bytesOut)
+    const { Metadata } = await shared.server.direct.send(
+      new HeadObjectCommand({ Bucket: shared.server.bucket, Key: key }),
+    )
+    assert.equal(Metadata?.['esdk-plaintext-length'], String(plaintext.length))
     assert.equal(hashOf((await decrypt(message, { keyring })).plaintext), hashOf(plaintext))
     await done(['decrypt', object, '-o', 'back', ...KEY, '-c', 'a'])
     assert.equal(hashOf(await readFile(folder.of('back'))), hashOf(plaintext))
@@ -83,15 +96,18 @@ describe('esdk with objects of Amazon S3', () => {
   })
 
   it('goes from a pipe into an object, under default names from object to object, and reads the empty', async () => {
-    await done(['encrypt', '-', '-o', `${object}.encrypted`, ...KEY, '--expected-size', '10000'], small)
-    await done(['decrypt', `${object}.encrypted`, ...KEY])
-    assert.equal(hashOf(await shared.server.objectBytes(key)), hashOf(small))
-    await done(['encrypt', object, ...KEY])
-    assert.deepEqual(await done(['decrypt', `${object}.encrypted`, '-o', '-', ...KEY]), small)
-    await put(key, Buffer.alloc(0))
-    await done(['encrypt', object, ...KEY])
-    assert.deepEqual(await done(['decrypt', `${object}.encrypted`, '-o', '-', ...KEY]), Buffer.alloc(0))
-    await fails(1, /%\.bin: .*ERR_ESDK_TRUNCATED/, ['decrypt', object, '-o', 'target', ...KEY])
+    const fromPipe = async (): Promise<void> => {
+      await done(['encrypt', '-', '-o', `${object}.encrypted`, ...KEY, '--expected-size', '10000'], small)
+      await done(['decrypt', `${object}.encrypted`, ...KEY])
+      assert.equal(hashOf(await shared.server.objectBytes(key)), hashOf(small))
+    }
+    const fromObject = async (name: string, bytes: Buffer): Promise<void> => {
+      await put(`${key}.${name}`, bytes)
+      await done(['encrypt', `${object}.${name}`, ...KEY])
+      assert.deepEqual(await done(['decrypt', `${object}.${name}.encrypted`, '-o', '-', ...KEY]), bytes)
+    }
+    await Promise.all([fromPipe(), fromObject('full', small), fromObject('empty', Buffer.alloc(0))])
+    await fails(1, /\.empty: .*ERR_ESDK_TRUNCATED/, ['decrypt', `${object}.empty`, '-o', 'target', ...KEY])
   })
 
   it('inspects an object by its first bytes, and reads a range by its frames', async () => {
@@ -113,23 +129,21 @@ describe('esdk with objects of Amazon S3', () => {
     const missing = new RegExp(
       `^esdk: ${object.replace(/[+.]/g, '\\$&')}: there is no such object \\(ERR_ESDK_TRANSFER\\)`,
     )
-    await fails(1, missing, ['decrypt', object, '-o', 'target', ...KEY])
-    await fails(1, missing, ['inspect', object])
-    await fails(1, /^esdk: s3:\/\/no-such-bucket\/x: NoSuchBucket: .*TRANSFER/, [
-      'encrypt',
-      'in',
-      '-o',
-      's3://no-such-bucket/x',
-      ...KEY,
+    await Promise.all([
+      fails(1, missing, ['decrypt', object, '-o', 'target', ...KEY]),
+      fails(1, missing, ['inspect', object]),
+      fails(1, /^esdk: s3:\/\/no-such-bucket\/x: NoSuchBucket: .*TRANSFER/, [
+        ...['encrypt', 'in', '-o', 's3://no-such-bucket/x', ...KEY],
+      ]),
     ])
     shared.server.proxy.faults(({ operation }) =>
-      operation === 'UploadPart' ? { error: 'AccessDenied', status: 403 } : undefined,
+      operation === 'UploadPart' || operation === 'HeadObject' ? { error: 'AccessDenied', status: 403 } : undefined,
     )
-    await fails(1, /^esdk: s3:[^\n]+\.bin part \d: AccessDenied.*permissions/, ['encrypt', 'in', '-o', object, ...KEY])
-    shared.server.proxy.faults(({ operation }) =>
-      operation === 'HeadObject' ? { error: 'AccessDenied', status: 403 } : undefined,
-    )
-    await fails(1, /\.bin: access is denied/, ['decrypt', object, '-o', 'target', ...KEY])
+    await Promise.all([
+      fails(1, /^esdk: s3:[^\n]+\.bin part \d: AccessDenied.*permissions/, ['encrypt', 'in', '-o', object, ...KEY]),
+      fails(1, /\.bin: access is denied/, ['decrypt', object, '-o', 'target', ...KEY]),
+    ])
+    shared.server.proxy.faults()
     assert.equal(await shared.server.objectExists(key), false)
     assert.ok(!(await folder.names()).includes('target'))
   })
@@ -139,18 +153,15 @@ describe('esdk with objects of Amazon S3', () => {
     ciphertext[ciphertext.length - 1]! ^= 1
     await writeFile(folder.of('forged'), ciphertext)
     await put(`${key}.forged`, ciphertext)
-    for (const input of ['forged', `${object}.forged`]) {
-      await fails(3, /forged: .*ERR_ESDK_AUTHENTICATION/, [
-        'decrypt',
-        input,
-        '-o',
-        object,
-        ...KEY,
-        '--part-size',
-        '5242880',
-      ])
-      await fails(4, /forged: .*ERR_ESDK_UNWRAP/, ['decrypt', input, '-o', object, '--key', 'other.jwk'])
-    }
+    await Promise.all(
+      ['forged', `${object}.forged`].flatMap((input) => {
+        const args = ['decrypt', input, '-o', object, '--part-size', '5242880']
+        return [
+          fails(3, /forged: .*ERR_ESDK_AUTHENTICATION/, [...args, ...KEY]),
+          fails(4, /forged: .*ERR_ESDK_UNWRAP/, [...args, '--key', 'other.jwk']),
+        ]
+      }),
+    )
     assert.ok(shared.server.proxy.operations.includes('HeadObject'))
     assert.equal(await shared.server.objectExists(key), false)
   })
@@ -175,27 +186,26 @@ describe('esdk with objects of Amazon S3', () => {
 
   it('leaves nothing behind when it is interrupted, whenever that is', async () => {
     await put(`${key}.in`, plaintext)
-    let interrupted = 0
-    for (let kill = 0; kill < 10; kill++) {
-      const signal = kill % 2 === 0 ? 'SIGINT' : 'SIGTERM'
-      const input = kill % 3 === 0 ? `${object}.in` : 'in'
-      shared.server.proxy.faults()
-      const args = ['encrypt', input, '-o', object, ...KEY, '--part-size', '5242880']
-      const child = start(folder.path, args, { env: { ...shared.server.environment, ...quick } })
-      const ended = outcome(child)
-      while (shared.server.proxy.asked.length === 0 && child.exitCode === null) await setTimeout(2)
-      await setTimeout(Math.random() * 150)
-      child.kill(signal)
-      const { code, stderr } = await ended
+    const { environment, proxy, direct, bucket: Bucket } = shared.server
+    let inTime = 0
+    const kill = async (target: string, signal: 'SIGINT' | 'SIGTERM', input: string): Promise<void> => {
+      const args = ['encrypt', input, '-o', `s3://${Bucket}/${target}`, ...KEY, '--part-size', '5242880']
+      const child = start(folder.path, args, { env: { ...environment, ...quick } })
+      const isWorking = (): boolean => proxy.asked.some((asked) => asked.key === target)
+      const { code, stderr } = await interrupted(child, signal, { isWorking, withinMs: 150 })
       assert.equal(stderr, '')
-      assert.deepEqual(await shared.server.multipartUploads(), [])
       // It may have been done already: then all of it is there.
-      const exists = await shared.server.objectExists(key)
-      const expected = signal === 'SIGINT' ? 130 : 143
-      assert.equal(code, exists ? 0 : expected)
-      if (!exists) interrupted += 1
-      else await shared.server.direct.send(new DeleteObjectCommand({ Bucket: shared.server.bucket, Key: key }))
+      const exists = await shared.server.objectExists(target)
+      assert.equal(code, exists ? 0 : INTERRUPTED[signal])
+      if (!exists) inTime += 1
+      else await direct.send(new DeleteObjectCommand({ Bucket, Key: target }))
     }
-    assert.ok(interrupted > 0)
+    for (let round = 0; round < 4; round++) {
+      proxy.faults()
+      const input = round % 2 === 0 ? `${object}.in` : 'in'
+      await Promise.all([kill(`${key}.1`, 'SIGINT', input), kill(`${key}.2`, 'SIGTERM', input)])
+      assert.deepEqual(await shared.server.multipartUploads(), [])
+    }
+    assert.ok(inTime > 0)
   })
 })

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import { createSecretKey } from 'node:crypto'
 import { algorithmSuite } from 'esdk-streams/format'
 import { deriveMessageKeys, sameCommitment, secretKey } from '#lib/crypto/message-keys'
+import type { NativeAddon } from '#lib/crypto/native-addon'
 import { sequence } from '../arbitraries.ts'
+import { useAddon } from './addon.ts'
 
 /** Suite, message key, message key as version 4.0.0 of the SDK for .NET derived it. */
 const VERSION_1: readonly (readonly [number, string, string])[] = [
@@ -42,25 +44,47 @@ describe('crypto/message-keys', () => {
     })
   }
 
-  for (const [id, messageKey] of VERSION_2) {
-    it(`derives the known key and commitment of ${algorithmSuite(id).name}`, () => {
-      const dataKey = createSecretKey(sequence(0, 32))
-      for (const bindMessageId of [true, false]) {
-        const keys = deriveMessageKeys(algorithmSuite(id), dataKey, sequence(0xa0, 32), bindMessageId)
-        assert.equal(keys.messageKey.export().toString('hex'), messageKey)
-        assert.equal(keys.commitment?.toString('hex'), COMMITMENT)
+  for (const engine of ['native', 'node'] as const) {
+    describe(`by the engine ${engine}`, () => {
+      const addon = engine === 'native' ? useAddon() : undefined
+
+      for (const [id, messageKey] of VERSION_2) {
+        it(`derives the known key and commitment of ${algorithmSuite(id).name}`, () => {
+          const dataKey = createSecretKey(sequence(0, 32))
+          for (const bindMessageId of [true, false]) {
+            const keys = deriveMessageKeys(algorithmSuite(id), dataKey, sequence(0xa0, 32), bindMessageId, addon?.())
+            assert.equal(keys.messageKey.export().toString('hex'), messageKey)
+            assert.equal(keys.commitment?.toString('hex'), COMMITMENT)
+          }
+        })
       }
+
+      it('commits to the data key and the message id', () => {
+        const suite = algorithmSuite(0x0478)
+        const others = [
+          deriveMessageKeys(suite, createSecretKey(sequence(1, 32)), sequence(0xa0, 32), true, addon?.()),
+          deriveMessageKeys(suite, createSecretKey(sequence(0, 32)), sequence(0xa1, 32), true, addon?.()),
+        ]
+        for (const { commitment } of others) assert.notEqual(commitment?.toString('hex'), COMMITMENT)
+      })
+
+      it('leaves the data key as it is, and nothing of what it makes', () => {
+        const dataKey = createSecretKey(sequence(0, 32))
+        const derived: Uint8Array[] = []
+        const real = addon?.()
+        const spying: NativeAddon | undefined = real && {
+          ...real,
+          deriveTwo: (...[key, salt, first, second, room]) => {
+            derived.push(key, room.subarray(0, 32))
+            real.deriveTwo(key, salt, first, second, room)
+          },
+        }
+        deriveMessageKeys(algorithmSuite(0x0478), dataKey, sequence(0xa0, 32), true, spying)
+        assert.deepEqual(dataKey.export(), sequence(0, 32))
+        for (const bytes of derived) assert.deepEqual(Buffer.from(bytes), Buffer.alloc(32))
+      })
     })
   }
-
-  it('commits to the data key and the message id', () => {
-    const suite = algorithmSuite(0x0478)
-    const others = [
-      deriveMessageKeys(suite, createSecretKey(sequence(1, 32)), sequence(0xa0, 32)),
-      deriveMessageKeys(suite, createSecretKey(sequence(0, 32)), sequence(0xa1, 32)),
-    ]
-    for (const { commitment } of others) assert.notEqual(commitment?.toString('hex'), COMMITMENT)
-  })
 
   it('takes the data key itself where there is no KDF', () => {
     for (const id of [0x0014, 0x0046, 0x0078]) {

@@ -1,15 +1,21 @@
 import assert from 'node:assert/strict'
-import { type KeyObject, createPrivateKey, createPublicKey, createSign, createVerify, randomBytes } from 'node:crypto'
+import {
+  type KeyObject,
+  createPrivateKey,
+  createPublicKey,
+  createSign,
+  createVerify,
+  generateKeyPairSync,
+  randomBytes,
+} from 'node:crypto'
 import { p256, p384 } from '@noble/curves/nist.js'
 import { type SignatureAlgorithm, algorithmSuite } from 'esdk-streams/format'
-import {
-  MessageSigner,
-  MessageVerifier,
-  generateSigningKey,
-  signDigest,
-  verificationKeyOf,
-} from '#lib/crypto/signature'
+import { MessageSigner, MessageVerifier, generateSigningKey, verificationKeyOf } from '#lib/crypto/signature'
+import { engineOver } from '#lib/crypto/engine'
+import type { NativeAddon } from '#lib/crypto/native-addon'
+import { ecdsaOfLength } from '#lib/crypto/ecdsa-length'
 import { craftingSigningKey, hashOf, publicKeyText } from '../message-recipe.ts'
+import { useAddon } from './addon.ts'
 
 const P256 = algorithmSuite(0x0214).signature!
 const P384 = algorithmSuite(0x0578).signature!
@@ -50,26 +56,74 @@ function keyWithSignature(algorithm: SignatureAlgorithm, s: bigint): { key: KeyO
 }
 
 describe('crypto/signature', () => {
-  for (const [algorithm, count, bytes] of [
-    [P256, 4000, 71],
-    [P384, 1000, 103],
-  ] as const) {
-    it(`signs ${count} digests on ${algorithm.curve}, all in exactly ${bytes} bytes that node:crypto verifies`, async function () {
-      this.timeout(60_000)
-      assert.equal(algorithm.signatureBytes, bytes)
-      const { signingKey, publicKey } = generateSigningKey(algorithm)
-      const verificationKey = verificationKeyOf(algorithm, publicKey)!
-      const seen = new Set<string>()
-      for (let index = 0; index < count; index++) {
-        const message = randomBytes(20)
-        const signature = await signDigest(algorithm, signingKey, hashOf(algorithm, message))
-        assert.equal(signature.length, bytes)
-        assert.ok(createVerify(algorithm.hash).update(message).verify(verificationKey, signature))
-        seen.add(signature.toString('hex'))
+  for (const name of ['native', 'node'] as const) {
+    describe(`by the engine ${name}`, () => {
+      const addon = name === 'native' ? useAddon() : undefined
+      const signDigest = async (algorithm: SignatureAlgorithm, key: KeyObject, digest: Buffer): Promise<Buffer> =>
+        engineOver(addon?.()).signDigest(algorithm, key, digest)
+
+      for (const [algorithm, count, bytes] of [
+        [P256, 4000, 71],
+        [P384, 1000, 103],
+      ] as const) {
+        it(`signs ${count} digests on ${algorithm.curve}, all in exactly ${bytes} bytes that node:crypto verifies`, async function () {
+          this.timeout(60_000)
+          assert.equal(algorithm.signatureBytes, bytes)
+          const { signingKey, publicKey } = generateSigningKey(algorithm)
+          const verificationKey = verificationKeyOf(algorithm, publicKey)!
+          const seen = new Set<string>()
+          for (let index = 0; index < count; index++) {
+            const message = randomBytes(20)
+            const signature = await signDigest(algorithm, signingKey, hashOf(algorithm, message))
+            assert.equal(signature.length, bytes)
+            assert.ok(createVerify(algorithm.hash).update(message).verify(verificationKey, signature))
+            seen.add(signature.toString('hex'))
+          }
+          assert.equal(seen.size, count)
+        })
       }
-      assert.equal(seen.size, count)
+
+      it('signs with a private key on a curve only', async () => {
+        const { publicKey } = generateSigningKey(P256)
+        await assert.rejects(signDigest(P256, verificationKeyOf(P256, publicKey)!, Buffer.alloc(32)), TypeError)
+      })
     })
   }
+
+  describe('natively', () => {
+    const addon = useAddon()
+
+    it('clears the bytes of the signing key, also where it fails', () => {
+      const keys: Uint8Array[] = []
+      const signDigest: NativeAddon['signDigest'] = (...given) => {
+        keys.push(given[0])
+        return addon().signDigest(...given)
+      }
+      const { signDigest: sign } = engineOver({ ...addon(), signDigest })
+      const { signingKey } = generateSigningKey(P256)
+      void sign(P256, signingKey, Buffer.alloc(32, 1))
+      assert.throws(() => void sign(P256, generateKeyPairSync('x25519').privateKey, Buffer.alloc(32)), /could not sign/)
+      assert.ok(keys.length >= 2)
+      for (const bytes of keys) assert.ok(bytes.length > 0 && bytes.every((byte) => byte === 0))
+    })
+  })
+
+  it('turns a signature into the other valid one where that has the length, and no other', () => {
+    for (const algorithm of [P256, P384]) {
+      const { signingKey, publicKey } = generateSigningKey(algorithm)
+      const key = verificationKeyOf(algorithm, publicKey)!
+      const found = { same: 0, other: 0, none: 0 }
+      for (let index = 0; index < 300; index++) {
+        const signature = createSign(algorithm.hash).update(MESSAGE).sign(signingKey)
+        const fitting = ecdsaOfLength(algorithm, signature)
+        found[fitting === undefined ? 'none' : fitting.equals(signature) ? 'same' : 'other'] += 1
+        if (fitting === undefined) continue
+        assert.equal(fitting.length, algorithm.signatureBytes)
+        assert.ok(createVerify(algorithm.hash).update(MESSAGE).verify(key, fitting))
+      }
+      assert.ok(found.same > 100 && found.other > 100 && found.none < 20, JSON.stringify(found))
+    }
+  })
 
   for (const algorithm of [P256, P384]) {
     describe(`on ${algorithm.curve}`, () => {
@@ -210,10 +264,5 @@ describe('crypto/signature', () => {
     const spare = `${text.slice(0, 65)}${last}==`
     assert.deepEqual(Buffer.from(spare, 'base64'), Buffer.from(text, 'base64'))
     assert.equal(verificationKeyOf(P384, spare), undefined)
-  })
-
-  it('signs with a private key on a curve only', async () => {
-    const { publicKey } = generateSigningKey(P256)
-    await assert.rejects(signDigest(P256, verificationKeyOf(P256, publicKey)!, Buffer.alloc(32)), TypeError)
   })
 })

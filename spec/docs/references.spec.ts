@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { CONFIG_SCHEMA } from '#lib/cli/config-schema'
+import type { FileRecord } from '#lib/cli/record'
 import { ALGORITHM_SUITES } from 'esdk-streams/format'
 import {
   clientNodeNames,
@@ -81,7 +83,20 @@ const FOREIGN: Readonly<Record<string, () => Iterable<string>>> = {
   'docs/packaging.md': () => ['moduleResolution', 'node_modules'],
   'docs/migrating-from-client-node.md': clientNodeNames,
   'docs/migrating-from-python.md': () => OF_PYTHON,
-  'docs/migrating-from-aws-encryption-cli.md': () => OF_ITS_COMMAND,
+  'docs/migrating-from-aws-encryption-cli.md': () => [...OF_ITS_COMMAND, 'provider_id'],
+  'docs/command-line.md': ofTheCommand,
+}
+
+/** The members of a configuration and of a record, and what `--caching` takes. */
+function ofTheCommand(): string[] {
+  const { additionalProperties: profile } = CONFIG_SCHEMA.properties!['profiles']!
+  const properties = profile === false || profile === undefined ? {} : profile.properties!
+  const members = Object.entries(properties).flatMap(([name, { properties: inner = {} }]) => [
+    name,
+    ...Object.keys(inner),
+  ])
+  const records: readonly (keyof FileRecord)[] = ['bytesIn', 'bytesOut', 'durationMs', 'previousVersionId']
+  return [...members, ...records, 'max_age', 'max_messages_encrypted', 'max_bytes_encrypted']
 }
 
 const pages = allPages()

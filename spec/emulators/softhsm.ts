@@ -1,19 +1,12 @@
 /** SoftHSM 2: a token of PKCS #11 in files, from where the system has it or, unpacked, from the system's package. */
-import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import type { Pkcs11Attribute, Pkcs11Module } from 'esdk-streams/pkcs11'
 import { UnavailableError } from '../interop/pending.ts'
+import { fileOfPackage } from './debian-packages.ts'
 
-const run = promisify(execFile)
-
-const cache = fileURLToPath(new URL('../../.cache/', import.meta.url))
-const INSTALL_TIMEOUT_MS = 120_000
-const PACKAGE = 'libsofthsm2'
 const IN_PACKAGE = 'usr/lib/softhsm/libsofthsm2.so'
 
 /** Where systems have it. */
@@ -50,37 +43,8 @@ export async function pkcs11js(): Promise<Pkcs11js> {
 
 /** @throws UnavailableError where it is neither installed nor a package of the system's. */
 async function softHsmLibrary(): Promise<string> {
-  const unpacked = join(cache, 'softhsm', IN_PACKAGE)
-  const known = [...LIBRARIES, unpacked].find((path) => existsSync(path))
-  if (known !== undefined) return known
-  const fresh = join(cache, `softhsm.${process.pid}`)
-  try {
-    await mkdir(fresh, { recursive: true })
-    await unpack(fresh)
-    if (!existsSync(unpacked)) await rename(fresh, join(cache, 'softhsm'))
-    return unpacked
-  } catch (error) {
-    const reason = error instanceof Error ? error.message.trim().split('\n').at(-1)! : String(error)
-    throw new UnavailableError(`SoftHSM 2 is not installed, and its Debian package can't be had: ${reason}`)
-  } finally {
-    await rm(fresh, { recursive: true, force: true })
-  }
-}
-
-/** Nothing is installed, and no root needed: lists of packages that are missing or old are fetched into the folder. */
-async function unpack(folder: string): Promise<void> {
-  const lists = join(folder, 'lists')
-  await mkdir(lists)
-  const apart = ['-o', `Dir::State::lists=${lists}`, '-o', `Dir::Cache=${lists}`, '-o', 'APT::Sandbox::User=']
-  const options = { cwd: folder, timeout: INSTALL_TIMEOUT_MS }
-  await run('apt-get', ['download', PACKAGE], options).catch(async () => {
-    await run('apt-get', [...apart, 'update'], options)
-    await run('apt-get', [...apart, 'download', PACKAGE], options)
-  })
-  const archive = (await readdir(folder)).find((name) => name.endsWith('.deb'))!
-  await run('dpkg', ['-x', archive, '.'], options)
-  await rm(lists, { recursive: true, force: true })
-  await rm(join(folder, archive))
+  const known = LIBRARIES.find((path) => existsSync(path))
+  return known ?? (await fileOfPackage({ what: 'SoftHSM 2', name: 'libsofthsm2', file: IN_PACKAGE }))
 }
 
 /** A folder of tokens, and the module that knows it while `SOFTHSM2_CONF` says so. */

@@ -21,6 +21,8 @@
  * | parts out of order: InvalidPartOrder                  | EntityTooSmall                   | EntityTooSmall               |
  * | parts from 1 to 10,000, 5 MiB but for the last        | does                             | does (no. 0: NoSuchUpload)   |
  * | storage class, server-side encryption                 | accepts them, keeps none         | keeps them                   |
+ * | object lock of a multipart upload                     | keeps it                         | loses it                     |
+ * | GetObject says how an object is locked                | HeadObject alone does            | does                         |
  * | metadata of at most 2 KiB                             | does                             | no limit                     |
  * | keys "a" and "a/b" in one bucket                      | 409 ObjectParentIsFile           | does                         |
  * | keys "a//b", "a/./b", "x/../y"                        | are those of the paths (a/b, y)  | does                         |
@@ -31,8 +33,8 @@
  * | unknown versionId                                     | 400 InvalidArgument              | 404 NoSuchVersion            |
  *
  * Alike in all: ranges (206, 416, several ranges: 200 and all), conditions of reads (412, 304), CRC32, CRC64NVME and
- * SHA-256 sent in a header or a trailer, metadata, content headers, tags, object lock, versions, ListMultipartUploads
- * (moto: all of them were begun in 2010), ListParts and ListObjectsV2 with its pages.
+ * SHA-256 sent in a header or a trailer, metadata, content headers, tags (of locked objects too), versions,
+ * ListMultipartUploads (moto: all of them were begun in 2010), ListParts and ListObjectsV2 with its pages.
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'

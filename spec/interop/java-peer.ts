@@ -46,22 +46,30 @@ export interface JavaPlaintext extends JavaMessage {
 }
 
 /**
- * Starts the peer; the first time, builds it into `.cache/java` of the checkout.
+ * The class path of the peer and the SDK; the first time, builds them into `.cache/java` of the checkout.
  *
- * @param environment added to this process's own, such as `AWS_ENDPOINT_URL` and credentials for it
  * @throws UnavailableError where there is no JDK or Maven, or it can't be built.
  */
-export async function startJavaPeer(environment: Readonly<Record<string, string>> = {}): Promise<JavaPeer> {
+export async function javaClassPath(): Promise<string> {
   const version = await jdkVersion()
   const parts = await Promise.all(['pom.xml', 'JavaPeer.java'].map((name) => readFile(`${sources}${name}`)))
   const stamp = createHash('sha256').update(version).update(Buffer.concat(parts)).digest('hex')
-  let folder: string
   try {
-    folder = await cachedFolder({ name: 'java', stamp, proof: 'classes/JavaPeer.class', make: build })
+    const folder = await cachedFolder({ name: 'java', stamp, proof: 'classes/JavaPeer.class', make: build })
+    return [`${folder}/classes`, `${folder}/dependency/*`].join(delimiter)
   } catch (error) {
     throw new UnavailableError(`the Java peer could not be built: ${lastLine(error)}`)
   }
-  const classPath = [`${folder}/classes`, `${folder}/dependency/*`].join(delimiter)
+}
+
+/**
+ * Starts the peer.
+ *
+ * @param environment added to this process's own, such as `AWS_ENDPOINT_URL` and credentials for it
+ * @throws UnavailableError as {@link javaClassPath} does
+ */
+export async function startJavaPeer(environment: Readonly<Record<string, string>> = {}): Promise<JavaPeer> {
+  const classPath = await javaClassPath()
   const env = { ...process.env, ...environment }
   const java = spawn('java', ['-XX:TieredStopAtLevel=1', '-cp', classPath, 'JavaPeer'], { stdio: 'pipe', env })
   return new JavaPeer(new JsonLinesChild('the Java peer', java))

@@ -10,6 +10,8 @@ export interface Answer {
   readonly encryptionContext?: Readonly<Record<string, string>>
   readonly branchKeyId?: string
   readonly branchKeyVersion?: string
+  /** How long it took, where that was asked. */
+  readonly seconds?: number
 }
 
 interface Waiting {

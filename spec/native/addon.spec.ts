@@ -1,9 +1,11 @@
 /** The addon's own boundary: whatever it is called with, it answers or throws, and a process lives on. */
 import assert from 'node:assert/strict'
+import { createPrivateKey, generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { inspect } from 'node:util'
 import { Worker } from 'node:worker_threads'
+import { p256 } from '@noble/curves/nist.js'
 import fc from 'fast-check'
 import type { NativeAddon, NativeHandle } from '#lib/crypto/native-addon'
 import { sequence } from '../arbitraries.ts'
@@ -12,6 +14,9 @@ import { useAddon } from '../crypto/addon.ts'
 const F = 16
 const SIZE = F + 32
 const AAD = Buffer.alloc(72)
+const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+const SIGNING_KEY = privateKey.export({ type: 'pkcs8', format: 'der' })
+const PUBLIC_KEY = publicKey.export({ type: 'spki', format: 'der' }).subarray(-65)
 const ENDED = { name: 'TypeError', message: 'this frame cipher has ended' }
 
 type Method = keyof NativeAddon
@@ -37,8 +42,18 @@ describe('native/addon', () => {
     return frames
   }
 
-  it('gives four functions, and handles that show nothing', () => {
-    assert.deepEqual(Object.keys(addon()).sort(), ['create', 'end', 'open', 'seal'])
+  it('gives nine functions, and handles that show nothing', () => {
+    assert.deepEqual(Object.keys(addon()).sort(), [
+      'create',
+      'deriveTwo',
+      'end',
+      'open',
+      'openOnce',
+      'random',
+      'seal',
+      'sealOnce',
+      'signDigest',
+    ])
     assert.deepEqual(Reflect.ownKeys(newHandle()), [])
   })
 
@@ -46,6 +61,28 @@ describe('native/addon', () => {
     const plaintext = Buffer.alloc(3 * F)
     assert.equal(addon().open(newHandle(), sealed(3, 5), 5, plaintext), 3)
     assert.deepEqual(plaintext, Buffer.alloc(3 * F, 7))
+  })
+
+  it('seals and opens once, clears what is not authentic, and refuses overlap', () => {
+    const [key, iv, aad] = [sequence(0, 32), sequence(1, 12), Buffer.from('aad')]
+    const sealed = Buffer.alloc(5 + 16)
+    addon().sealOnce(key, iv, aad, Buffer.from('plain'), sealed)
+    const plaintext = Buffer.alloc(5)
+    assert.equal(addon().openOnce(key, iv, aad, sealed.subarray(0, 5), plaintext, sealed.subarray(5)), true)
+    assert.equal(plaintext.toString(), 'plain')
+    assert.equal(addon().openOnce(key, iv, iv, sealed.subarray(0, 5), plaintext, sealed.subarray(5)), false)
+    assert.deepEqual(plaintext, Buffer.alloc(5))
+    assert.throws(() => {
+      addon().sealOnce(key, iv, aad, sealed.subarray(0, 5), sealed)
+    }, /RangeError: input and output overlap/)
+  })
+
+  it('signs a digest, and leaves no error behind', () => {
+    const [digest, room] = [Buffer.alloc(32, 1), Buffer.alloc(160)]
+    const length = addon().signDigest(SIGNING_KEY, digest, room)
+    assert.ok(p256.verify(room.subarray(0, length), digest, PUBLIC_KEY, { prehash: false, lowS: false, format: 'der' }))
+    assert.throws(() => addon().signDigest(Buffer.alloc(9), digest, room), { message: 'OpenSSL could not sign' })
+    assert.throws(() => createPrivateKey('no key'), { code: 'ERR_OSSL_UNSUPPORTED' }) // not what the addon met
   })
 
   it('clears all output when any frame is not authentic, says which, and ends the handle', () => {
@@ -145,6 +182,153 @@ describe('native/addon', () => {
       'a detached output': [
         /RangeError: the output/,
         ({ seal }, handle) => seal(handle, Buffer.alloc(F), 1, detached(SIZE)),
+      ],
+      'no key to seal with': [/TypeError: the key must be/, ({ sealOnce }) => sealOnce()],
+      'a key to seal with that is no AES key': [
+        /RangeError: an AES key has/,
+        ({ sealOnce }) =>
+          sealOnce(Buffer.alloc(15), Buffer.alloc(12), Buffer.alloc(0), Buffer.alloc(1), Buffer.alloc(17)),
+      ],
+      'an IV that is none': [
+        /TypeError: the IV must be/,
+        ({ sealOnce }) => sealOnce(Buffer.alloc(16), 12, Buffer.alloc(0), Buffer.alloc(1), Buffer.alloc(17)),
+      ],
+      'an IV of 11 bytes': [
+        /RangeError: an IV has/,
+        ({ sealOnce }) =>
+          sealOnce(Buffer.alloc(16), Buffer.alloc(11), Buffer.alloc(0), Buffer.alloc(1), Buffer.alloc(17)),
+      ],
+      'a detached IV': [
+        /RangeError: an IV has/,
+        ({ openOnce }) =>
+          openOnce(Buffer.alloc(16), detached(12), Buffer.alloc(0), Buffer.alloc(1), Buffer.alloc(1), Buffer.alloc(16)),
+      ],
+      'an AAD that is none, once': [
+        /TypeError: the AAD must be/,
+        ({ sealOnce }) => sealOnce(Buffer.alloc(16), Buffer.alloc(12), {}, Buffer.alloc(1), Buffer.alloc(17)),
+      ],
+      'an input that is none, once': [
+        /TypeError: the input must be/,
+        ({ sealOnce }) => sealOnce(Buffer.alloc(16), Buffer.alloc(12), Buffer.alloc(0), 1, Buffer.alloc(17)),
+      ],
+      'an output that is none, once': [
+        /TypeError: the output must be/,
+        ({ sealOnce }) => sealOnce(Buffer.alloc(16), Buffer.alloc(12), Buffer.alloc(0), Buffer.alloc(1)),
+      ],
+      'too little room for ciphertext and tag': [
+        /RangeError: the output must have room for ciphertext/,
+        ({ sealOnce }) =>
+          sealOnce(Buffer.alloc(16), Buffer.alloc(12), Buffer.alloc(0), Buffer.alloc(1), Buffer.alloc(16)),
+      ],
+      'too much room for ciphertext and tag': [
+        /RangeError: the output must have room for ciphertext/,
+        ({ sealOnce }) =>
+          sealOnce(Buffer.alloc(16), Buffer.alloc(12), Buffer.alloc(0), Buffer.alloc(1), Buffer.alloc(18)),
+      ],
+      'too little room for the plaintext': [
+        /RangeError: the output must have room for the plaintext/,
+        ({ openOnce }) =>
+          openOnce(
+            Buffer.alloc(16),
+            Buffer.alloc(12),
+            Buffer.alloc(0),
+            Buffer.alloc(2),
+            Buffer.alloc(1),
+            Buffer.alloc(16),
+          ),
+      ],
+      'a tag that is none': [
+        /TypeError: the tag must be/,
+        ({ openOnce }) =>
+          openOnce(Buffer.alloc(16), Buffer.alloc(12), Buffer.alloc(0), Buffer.alloc(1), Buffer.alloc(1)),
+      ],
+      'a tag of 15 bytes': [
+        /RangeError: a tag has/,
+        ({ openOnce }) =>
+          openOnce(
+            Buffer.alloc(16),
+            Buffer.alloc(12),
+            Buffer.alloc(0),
+            Buffer.alloc(1),
+            Buffer.alloc(1),
+            Buffer.alloc(15),
+          ),
+      ],
+      'a detached tag': [
+        /RangeError: a tag has/,
+        ({ openOnce }) =>
+          openOnce(Buffer.alloc(16), Buffer.alloc(12), Buffer.alloc(0), Buffer.alloc(1), Buffer.alloc(1), detached(16)),
+      ],
+      'nothing to derive from': [/TypeError: data key, salt/, ({ deriveTwo }) => deriveTwo()],
+      'an empty data key': [
+        /RangeError: a data key has/,
+        ({ deriveTwo }) =>
+          deriveTwo(Buffer.alloc(0), Buffer.alloc(32), Buffer.alloc(9), Buffer.alloc(9), Buffer.alloc(64)),
+      ],
+      'a long data key': [
+        /RangeError: a data key has/,
+        ({ deriveTwo }) =>
+          deriveTwo(Buffer.alloc(1025), Buffer.alloc(32), Buffer.alloc(9), Buffer.alloc(9), Buffer.alloc(64)),
+      ],
+      'an empty salt': [
+        /RangeError: a salt has/,
+        ({ deriveTwo }) =>
+          deriveTwo(Buffer.alloc(32), detached(32), Buffer.alloc(9), Buffer.alloc(9), Buffer.alloc(64)),
+      ],
+      'a long salt': [
+        /RangeError: a salt has/,
+        ({ deriveTwo }) =>
+          deriveTwo(Buffer.alloc(32), Buffer.alloc(129), Buffer.alloc(9), Buffer.alloc(9), Buffer.alloc(64)),
+      ],
+      'an empty label': [
+        /RangeError: a label has/,
+        ({ deriveTwo }) =>
+          deriveTwo(Buffer.alloc(32), Buffer.alloc(32), Buffer.alloc(0), Buffer.alloc(9), Buffer.alloc(64)),
+      ],
+      'a long label': [
+        /RangeError: a label has/,
+        ({ deriveTwo }) =>
+          deriveTwo(Buffer.alloc(32), Buffer.alloc(32), Buffer.alloc(9), Buffer.alloc(65), Buffer.alloc(64)),
+      ],
+      'too little room for keys': [
+        /RangeError: there must be 64 bytes/,
+        ({ deriveTwo }) =>
+          deriveTwo(Buffer.alloc(32), Buffer.alloc(32), Buffer.alloc(9), Buffer.alloc(9), Buffer.alloc(63)),
+      ],
+      'random bytes of nothing': [/TypeError: the bytes must be/, ({ random }) => random()],
+      'no random bytes': [/RangeError: there must be 1 to 1024/, ({ random }) => random(detached(9))],
+      'too many random bytes': [/RangeError: there must be 1 to 1024/, ({ random }) => random(Buffer.alloc(1025))],
+      'a signing key that is none': [
+        /TypeError: the key must be/,
+        ({ signDigest }) => signDigest('key', Buffer.alloc(32), Buffer.alloc(160)),
+      ],
+      'a signing key that is no DER': [
+        /Error: OpenSSL could not sign/,
+        ({ signDigest }) => signDigest(Buffer.alloc(185, 0x30), Buffer.alloc(32), Buffer.alloc(160)),
+      ],
+      'a detached signing key': [
+        /Error: OpenSSL could not sign/,
+        ({ signDigest }) => signDigest(detached(185), Buffer.alloc(32), Buffer.alloc(160)),
+      ],
+      'a digest that is none': [
+        /TypeError: the digest must be/,
+        ({ signDigest }) => signDigest(SIGNING_KEY, null, Buffer.alloc(160)),
+      ],
+      'an empty digest': [
+        /RangeError: a digest has/,
+        ({ signDigest }) => signDigest(SIGNING_KEY, detached(32), Buffer.alloc(160)),
+      ],
+      'a digest that is too long': [
+        /RangeError: a digest has/,
+        ({ signDigest }) => signDigest(SIGNING_KEY, Buffer.alloc(49), Buffer.alloc(160)),
+      ],
+      'a signature that is none': [
+        /TypeError: the signature must be/,
+        ({ signDigest }) => signDigest(SIGNING_KEY, Buffer.alloc(32)),
+      ],
+      'too little room for a signature': [
+        /RangeError: there must be 160 bytes/,
+        ({ signDigest }) => signDigest(SIGNING_KEY, Buffer.alloc(32), Buffer.alloc(159)),
       ],
     }
     for (const [what, [message, call]] of Object.entries(WRONG)) {

@@ -8,7 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../native/aead.h"
 #include "../../native/frame-cipher.h"
+#include "../../native/key-derivation.h"
+#include "../../native/signature.h"
 
 enum { MAX_LENGTH = 70000 };
 
@@ -79,12 +82,72 @@ static void refuses(size_t key_length, size_t aad_length, size_t length) {
   assert(frame_cipher_new(bytes, key_length, bytes, aad_length, length) == NULL);
 }
 
+static void once(size_t key_length) {
+  const size_t length = draw(300), aad_length = draw(100);
+  uint8_t *key = drawn(key_length), *iv = drawn(IV_BYTES), *aad = drawn(aad_length + 1), *plaintext = drawn(length + 1);
+  uint8_t *sealed = malloc(length + TAG_BYTES), *opened = malloc(length + 1);
+  assert(sealed != NULL && opened != NULL);
+  const struct aead aead = {key, key_length, iv, aad, aad_length};
+  assert(aead_seal(&aead, plaintext, length, sealed));
+  assert(aead_open(&aead, sealed, length, sealed + length, opened));
+  assert(memcmp(opened, plaintext, length) == 0);
+  sealed[draw((uint32_t)(length + TAG_BYTES))] ^= 1;
+  memset(opened, 0xee, length);
+  assert(!aead_open(&aead, sealed, length, sealed + length, opened));
+  assert(all_zero(opened, length));
+  free(key);
+  free(iv);
+  free(aad);
+  free(plaintext);
+  free(sealed);
+  free(opened);
+}
+
+static void derive(void) {
+  const size_t key_length = 1 + draw(MAX_DATA_KEY_BYTES), salt_length = 1 + draw(MAX_SALT_BYTES);
+  const struct label labels[] = {{drawn(MAX_LABEL_BYTES), MAX_LABEL_BYTES}, {drawn(1), 1}};
+  uint8_t *key = drawn(key_length), *salt = drawn(salt_length), *derived = malloc(2 * DERIVED_BYTES);
+  assert(derived != NULL);
+  assert(derive_two(key, key_length, salt, salt_length, labels[0], labels[1], derived));
+  assert(memcmp(derived, derived + DERIVED_BYTES, DERIVED_BYTES) != 0);
+  free(key);
+  free(salt);
+  free(derived);
+  free((void *)labels[0].bytes);
+  free((void *)labels[1].bytes);
+}
+
+/* Keys of P-256 and of nothing, in memory as long as they are. */
+static void sign(void) {
+  static const char hex[] = "303102010104200102030405060708091011121314151617181920212223242526272829303132a00a06082a8648ce3d030107";
+  const size_t length = (sizeof hex - 1) / 2;
+  uint8_t *key = malloc(length), *digest = drawn(32), *signature = malloc(MAX_SIGNATURE_BYTES);
+  assert(key != NULL && signature != NULL);
+  for (size_t index = 0; index < length; index++) {
+    unsigned byte;
+    assert(sscanf(hex + 2 * index, "%2x", &byte) == 1);
+    key[index] = (uint8_t)byte;
+  }
+  const size_t signed_length = sign_digest(key, length, digest, 32, signature);
+  assert(signed_length >= 68 && signed_length <= 72);
+  assert(sign_digest(key, length - 1, digest, 32, signature) == 0);
+  key[draw((uint32_t)length)] ^= (uint8_t)(1 + draw(255));
+  assert(sign_digest(key, length, digest, 32, signature) <= MAX_SIGNATURE_BYTES);
+  assert(sign_digest(key, 0, digest, 32, signature) == 0);
+  free(key);
+  free(digest);
+  free(signature);
+}
+
 int main(int count, char **arguments) {
   const int rounds = count > 1 ? atoi(arguments[1]) : 300;
   static const size_t keys[] = {16, 24, 32};
   for (int round = 0; round < rounds; round++) {
     const size_t length = 1 + (round % 10 == 0 ? draw(MAX_LENGTH) : draw(200));
     const size_t aad_length = MIN_AAD_BYTES + draw(MAX_AAD_BYTES - MIN_AAD_BYTES + 1);
+    if (round % 10 == 0) sign();
+    once(keys[round % 3]);
+    derive();
     round_trip(keys[round % 3], aad_length, length, 1 + draw(20));
   }
   refuses(0, 72, 16);

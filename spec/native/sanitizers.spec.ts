@@ -1,14 +1,21 @@
 /** The C of the addon under sanitizers and valgrind, and beside the real headers: with ESDK_FULL=1 only. */
 import assert from 'node:assert/strict'
 import { type SpawnSyncReturns, execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { UnavailableError, preparedOrPending } from '../interop/pending.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 const native = join(root, 'native')
-const CORE = [join(import.meta.dirname, 'harness.c'), join(native, 'frame-cipher.c')]
+const SOURCES = readdirSync(native)
+  .filter((name) => name.endsWith('.c'))
+  .map((name) => join(native, name))
+/** What knows nothing of Node. */
+const CORE = [
+  join(import.meta.dirname, 'harness.c'),
+  ...SOURCES.filter((path) => !/addon|arguments/.test(basename(path))),
+]
 const STRICT = ['-std=c11', '-g', '-Wall', '-Wextra', '-Werror']
 const SANITIZERS = ['-O1', '-fsanitize=address,undefined', '-fno-sanitize-recover=all', '-fno-omit-frame-pointer']
 const VALGRIND = ['--quiet', '--error-exitcode=9', '--leak-check=full', '--show-leak-kinds=definite,possible']
@@ -63,8 +70,7 @@ if (process.env['ESDK_FULL'] === '1') {
 
     it('is clean in Node itself, whatever it is called with', () => {
       const target = join(folder, 'frame-cipher.node')
-      const sources = ['addon.c', 'frame-cipher.c'].map((name) => join(native, name))
-      succeeds('cc', [...STRICT, ...SANITIZERS, '-fPIC', '-shared', ...sources, '-o', target])
+      succeeds('cc', [...STRICT, ...SANITIZERS, '-fPIC', '-shared', ...SOURCES, '-o', target])
       const runtime = ['libasan.so', 'libubsan.so'].map((name) =>
         execFileSync('cc', [`-print-file-name=${name}`], { encoding: 'utf8' }).trim(),
       )
@@ -91,9 +97,9 @@ if (process.env['ESDK_FULL'] === '1') {
         if (existsSync(join(folder, 'node_api.h')) && existsSync(join(folder, 'openssl', 'evp.h'))) return folder
         throw new UnavailableError(`the headers of Node are not in ${folder}`)
       })
-      for (const name of ['addon.c', 'frame-cipher.c']) {
-        const output = join(folder, `${name}.o`)
-        succeeds('cc', [...STRICT, '-DESDK_WITH_HEADERS', `-I${headers}`, '-c', join(native, name), '-o', output])
+      for (const source of SOURCES) {
+        const output = join(folder, `${basename(source)}.o`)
+        succeeds('cc', [...STRICT, '-DESDK_WITH_HEADERS', `-I${headers}`, '-c', source, '-o', output])
       }
     })
   })

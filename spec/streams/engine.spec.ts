@@ -4,7 +4,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as wait } from 'node:timers/promises'
 import { DecryptStream, EncryptStream, encrypt } from 'esdk-streams'
-import { frameCipherEngine } from '#lib/crypto/frame-cipher-engine'
+import { cryptoEngine } from '#lib/crypto/engine'
 import type { FrameCipher } from '#lib/crypto/frame-cipher'
 import { aesKeyring } from '../arbitraries.ts'
 
@@ -13,8 +13,8 @@ const options = { keyring, algorithmSuite: 0x0478, frameLength: 1000 } as const
 const FRAMES = 500
 
 describe('streams, and the frame cipher of a message', () => {
-  const engine = frameCipherEngine()
-  const { create } = engine
+  const engine = cryptoEngine()
+  const { createFrameCipher } = engine
   let made: FrameCipher[]
   let closed: Set<FrameCipher>
   let message: Buffer
@@ -26,8 +26,8 @@ describe('streams, and the frame cipher of a message', () => {
   beforeEach(() => {
     made = []
     closed = new Set()
-    Reflect.set(engine, 'create', (...parameters: Parameters<typeof create>) => {
-      const cipher = create(...parameters)
+    Reflect.set(engine, 'createFrameCipher', (...parameters: Parameters<typeof createFrameCipher>) => {
+      const cipher = createFrameCipher(...parameters)
       const close = cipher.close.bind(cipher)
       cipher.close = () => {
         closed.add(cipher)
@@ -39,7 +39,7 @@ describe('streams, and the frame cipher of a message', () => {
   })
 
   afterEach(() => {
-    Reflect.set(engine, 'create', create)
+    Reflect.set(engine, 'createFrameCipher', createFrameCipher)
   })
 
   /** Closed soon: a stream's own clean-up takes a turn or two. */

@@ -3,7 +3,10 @@ import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import fc from 'fast-check'
 import { EncryptionSdkError, decrypt, encrypt, readHeader, reencrypt } from 'esdk-streams'
-import { aesKeyring, cuts, messageCases, sequence } from '../arbitraries.ts'
+import { bodyLength } from '#lib/format/message-size'
+import { aesKeyring, cuts, messageCases, policyOf, sequence, suites } from '../arbitraries.ts'
+import { FRAMED_KINDS, framedMessages } from '../framed-messages.ts'
+import { craftingKeyring } from '../message-recipe.ts'
 
 const from = aesKeyring('old')
 const to = aesKeyring('new')
@@ -24,6 +27,38 @@ describe('reencrypt', () => {
       }),
       { numRuns: 60 },
     )
+  })
+
+  it('takes both versions, signed and not, with either final frame, and gives the message that is asked for', async () => {
+    const asked = fc.record({
+      suite: suites,
+      frameLength: fc.integer({ min: 1, max: 60 }),
+      encryptionContext: fc.constantFrom({}, { purpose: 'other' }, { new: '2' }),
+    })
+    for (const kind of FRAMED_KINDS) {
+      await fc.assert(
+        fc.asyncProperty(framedMessages(kind), asked, cuts, async (made, { suite, ...options }, cut) => {
+          const under = { keyring: to, commitmentPolicy: policyOf(suite) }
+          const stream = reencrypt(Readable.from(cut(made.message)), {
+            from: { keyring: craftingKeyring(), commitmentPolicy: policyOf(made.suite) },
+            to: { ...under, ...options, algorithmSuite: suite.id },
+          })
+          const renewed = await buffer(stream)
+          const { plaintext, header } = await decrypt(renewed, under)
+          assert.equal(plaintext.toString('hex'), made.plaintext.toString('hex'))
+          assert.deepEqual(
+            [header.version, header.suite.id, header.contentType, header.frameLength],
+            [suite.messageVersion, suite.id, 'framed', options.frameLength],
+          )
+          assert.deepEqual(withoutReserved(header.encryptionContext), { ...made.context, ...options.encryptionContext })
+          const { headerLength } = await readHeader(renewed)
+          const footerBytes = suite.signature === undefined ? 0 : 2 + suite.signature.signatureBytes
+          assert.equal(renewed.length, headerLength + bodyLength(plaintext.length, options.frameLength) + footerBytes)
+          await assert.rejects(decrypt(renewed, { ...under, keyring: craftingKeyring() }), { code: 'ERR_ESDK_UNWRAP' })
+        }),
+        { numRuns: 12 },
+      )
+    }
   })
 
   it('adds and replaces pairs, changes suite and frame length, and can require a carried pair', async () => {

@@ -5,6 +5,7 @@ import { pipeline } from 'node:stream'
 import { ChangedError, asError } from '../../errors.ts'
 import { abortError } from '../../streams/abort-error.ts'
 import { DecryptStream, type DecryptStreamOptions } from '../../streams/decrypt-stream.ts'
+import { LinkedController } from '../../streams/linked-controller.ts'
 import { decryptSettings } from '../../streams/options.ts'
 import { readableOf } from '../../streams/sources.ts'
 import { MessageReader, checkedOptions } from '../message-reader.ts'
@@ -101,37 +102,33 @@ export async function openObject(options: OpenObjectOptions): Promise<MessageRea
   decryptSettings(opening)
   checkedOptions(opening)
   const watch = watchOf(options)
-  const closing = new AbortController()
-  const signals = (signal: AbortSignal | undefined): AbortSignal =>
-    signal === undefined ? closing.signal : AbortSignal.any([signal, closing.signal])
-  const range = (
-    start: number,
-    end: number,
-    pinned: GetObjectCommandInput,
-    signal?: AbortSignal,
-  ): Promise<ObjectBody> =>
-    ObjectBody.open({ client, params: pinned, watch: { ...watch, signal: signals(signal) }, start, end })
+  const closing = new LinkedController()
+  const fetch = async (params: GetObjectCommandInput, { start, end, signal }: Range): Promise<FetchedRange> => {
+    const reading = new LinkedController(signal, closing.signal)
+    try {
+      const body = await ObjectBody.open({ client, params, watch: { ...watch, signal: reading.signal }, start, end })
+      return { description: body.description, total: body.total!, bytes: await wholeOf(body) } // a range has a total
+    } finally {
+      reading.release()
+    }
+  }
 
-  const first = await range(0, HEAD_BYTES, params, options.signal).catch((error: unknown) => {
+  const first = await fetch(params, { start: 0, end: HEAD_BYTES, signal: options.signal }).catch((error: unknown) => {
     // There is no first byte to ask for.
     throw statusOf((error as Partial<ChangedError>).cause) === 416 ? emptyObject(params) : error
   })
-  const { ETag } = first.description
-  const head = await wholeOf(first)
+  const head = first.bytes
   const pinned = pinnedTo(first.description, params)
-  const read = async (position: number, length: number, signal?: AbortSignal): Promise<Buffer> => {
-    const body = await range(position, position + length, pinned, signal)
-    if (body.description.ETag === ETag) return wholeOf(body)
-    body.close(new Error('not what was asked for'))
-    throw new ChangedError(`${whatOf(params)}: the object changed since it was opened`)
-  }
   const source: RandomAccessSource = {
-    size: first.total!, // a range has one
+    size: first.total,
     read: async (position, length, { signal }) => {
-      if (position + length <= head.length) return head.subarray(position, position + length)
-      return read(position, length, signal).catch((error: unknown) => {
+      const end = position + length
+      if (end <= head.length) return head.subarray(position, end)
+      const { description, bytes } = await fetch(pinned, { start: position, end, signal }).catch((error: unknown) => {
         throw closing.signal.aborted ? closing.signal.reason : goneMeanwhile(whatOf(params), error)
       })
+      if (description.ETag === first.description.ETag) return bytes
+      throw new ChangedError(`${whatOf(params)}: the object changed since it was opened`)
     },
     close: () => {
       closing.abort(new TypeError('the message was closed'))
@@ -139,6 +136,19 @@ export async function openObject(options: OpenObjectOptions): Promise<MessageRea
     },
   }
   return MessageReader.open(source, opening)
+}
+
+interface Range {
+  readonly start: number
+  readonly end: number
+  readonly signal: AbortSignal | undefined
+}
+
+interface FetchedRange {
+  readonly description: ObjectDescription
+  /** Length of the whole object. */
+  readonly total: number
+  readonly bytes: Buffer
 }
 
 /** All bytes of a range. */

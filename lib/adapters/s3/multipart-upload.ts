@@ -11,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { LimitError, TransferError, isError } from '../../errors.ts'
 import { unlessAborted } from '../../materials/shared-request.ts'
 import { abortError } from '../../streams/abort-error.ts'
+import { LinkedController } from '../../streams/linked-controller.ts'
 import { settled } from './lost-answer.ts'
 import { whatOf } from './object-body.ts'
 import type { PartBuffers } from './part-buffers.ts'
@@ -35,7 +36,7 @@ export class MultipartUpload {
   readonly #sending = new Set<Promise<void>>()
   readonly #completed: CompletedPart[] = []
   /** Aborted with the upload: what is being sent stops. */
-  readonly #stop = new AbortController()
+  readonly #stop = new LinkedController()
   #id = ''
   /** The kind of checksum that the upload was made with, if it was. */
   #checksum: string | undefined
@@ -107,7 +108,8 @@ export class MultipartUpload {
     const byDefault = (await client.config.requestChecksumCalculation()) === 'WHEN_SUPPORTED' ? 'CRC32' : undefined
     const ChecksumAlgorithm = params.ChecksumAlgorithm ?? byDefault
     this.#checksum = ChecksumAlgorithm
-    // An upload that was begun is removed by its id: an abort does not make this miss it.
+    // An upload that was begun is removed by its id: an abort does not make this miss it. Where the answer is lost, an upload
+    // without parts stays: nothing in a list of uploads tells it from another writer's of the same key.
     const command = new CreateMultipartUploadCommand({ ...rest, ChecksumAlgorithm })
     const { UploadId } = await this.#heard(watch.idleTimeoutMs, (idle) =>
       callS3('CreateMultipartUpload', rest, idle, (options) => client.send(command, options)),

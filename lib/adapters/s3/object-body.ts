@@ -14,11 +14,12 @@ import {
   asError,
   isEncryptionSdkError,
 } from '../../errors.ts'
-import { unlessAborted } from '../../materials/shared-request.ts'
 import { abortError } from '../../streams/abort-error.ts'
 import { NO_STRINGS } from '../../streams/decrypt-stream.ts'
+import { LinkedController } from '../../streams/linked-controller.ts'
 import { type OpenSource, openSource } from '../../streams/sources.ts'
-import { IdleWatch, type Watch, callS3, request, statusOf, transferError } from './s3-request.ts'
+import { ReadWatch } from './read-watch.ts'
+import { type Watch, callS3, request, statusOf, transferError } from './s3-request.ts'
 
 /** What S3 says of an object, besides its bytes. */
 export type ObjectDescription = Omit<GetObjectCommandOutput, 'Body' | '$metadata'>
@@ -54,17 +55,19 @@ export class ObjectBody implements OpenSource {
   #body: OpenSource | undefined
   #failures = 0
   #sinceFailure = 0
-  readonly #closing = new AbortController()
-  /** What S3 is asked for meanwhile ends with the caller's signal, and when this is closed. */
+  /** Aborted with the caller's signal, and when this is closed. */
+  readonly #closing: LinkedController
   readonly #watch: Watch
+  readonly #reads: ReadWatch
 
   private constructor(range: ObjectRange, answer: GetObjectCommandOutput) {
     const { start = 0, end } = range
     this.#range = range
     this.#what = whatOf(range.params)
     const { signal, idleTimeoutMs } = range.watch
-    const { signal: closing } = this.#closing
-    this.#watch = { idleTimeoutMs, signal: signal === undefined ? closing : AbortSignal.any([signal, closing]) }
+    this.#closing = new LinkedController(signal)
+    this.#watch = { idleTimeoutMs, signal: this.#closing.signal }
+    this.#reads = new ReadWatch(this.#watch)
     const { Body: body, $metadata, ...description } = answer
     this.description = description
     this.#body = openSource(body as AsyncIterable<Uint8Array>, NO_STRINGS) // a stream, of whatever kind the client makes
@@ -88,6 +91,16 @@ export class ObjectBody implements OpenSource {
   }
 
   async next(): Promise<Uint8Array | undefined> {
+    let bytes: Uint8Array | undefined
+    try {
+      bytes = await this.#next()
+      return bytes
+    } finally {
+      if (bytes === undefined) this.#reads.stop()
+    }
+  }
+
+  async #next(): Promise<Uint8Array | undefined> {
     for (;;) {
       this.#throwIfAborted()
       try {
@@ -106,6 +119,7 @@ export class ObjectBody implements OpenSource {
 
   close(error?: Error): void {
     this.#closing.abort(error)
+    this.#reads.stop()
     this.#body?.close(error)
     this.#body = undefined
   }
@@ -118,20 +132,15 @@ export class ObjectBody implements OpenSource {
 
   /** The next bytes; watched only meanwhile, so that a reader may take its time. */
   async #receive(body: OpenSource): Promise<Uint8Array | undefined> {
-    const idle = new IdleWatch(this.#watch)
-    try {
-      const bytes = await unlessAborted(body.next(), idle.signal)
-      const length = bytes?.length ?? 0
-      this.#position += length
-      this.#sinceFailure += length
-      if (this.#sinceFailure >= PROGRESS_BYTES) this.#failures = 0
-      if (this.#end !== undefined && this.#position > this.#end) {
-        throw new ChangedError(`${this.#what}: S3 gave more than the ${this.#end} bytes that it had said`)
-      }
-      return bytes
-    } finally {
-      idle.stop()
+    const bytes = await this.#reads.wait(body.next())
+    const length = bytes?.length ?? 0
+    this.#position += length
+    this.#sinceFailure += length
+    if (this.#sinceFailure >= PROGRESS_BYTES) this.#failures = 0
+    if (this.#end !== undefined && this.#position > this.#end) {
+      throw new ChangedError(`${this.#what}: S3 gave more than the ${this.#end} bytes that it had said`)
     }
+    return bytes
   }
 
   /** Lets go of a connection that broke; throws where there is no going on. */
@@ -192,12 +201,12 @@ export function pinnedTo<Params extends object>(
 
 /** @throws TypeError when parameters lack the name of an object, or have one of the `unfit`, which `why` explains. */
 export function checkParams(
-  params: Pick<GetObjectCommandInput, 'Bucket' | 'Key'>,
+  params: Pick<GetObjectCommandInput, 'Bucket' | 'Key'> | undefined,
   unfit: readonly string[],
   why: string,
 ): void {
-  const { Bucket, Key } = params
-  if (typeof Bucket !== 'string' || Bucket === '' || typeof Key !== 'string' || Key === '') {
+  const { Bucket, Key } = params ?? {}
+  if (params === undefined || typeof Bucket !== 'string' || Bucket === '' || typeof Key !== 'string' || Key === '') {
     throw new TypeError('"params" expected a "Bucket" and a "Key"')
   }
   const found = unfit.find((name) => Object.hasOwn(params, name))

@@ -1,6 +1,7 @@
 /** An object as a source: read from its beginning, or at any position; always the one that was there when it was opened. */
 import { HeadObjectCommand, type S3Client } from '@aws-sdk/client-s3'
 import { TransferError, isEncryptionSdkError } from '../../errors.ts'
+import { LinkedController } from '../../streams/linked-controller.ts'
 import { readableOf } from '../../streams/sources.ts'
 import type { FileSource } from '../file-source.ts'
 import { wholeOf } from './get-object.ts'
@@ -43,16 +44,15 @@ export async function openObjectSource(options: OpenObjectSource): Promise<FileS
   const watch = watchOf(options)
   const known = options.known ?? (await head(client, name, watch))
   const { length } = known
-  const closing = new AbortController()
+  const closing = new LinkedController(watch.signal)
   const params = pinnedTo(known, name)
-  const signals = [watch.signal, closing.signal].filter((signal) => signal !== undefined)
-  const open = (of: { readonly start?: number; readonly end?: number }, also?: AbortSignal): Promise<ObjectBody> => {
-    const signal = AbortSignal.any(also === undefined ? signals : [...signals, also])
-    return ObjectBody.open({ client, params, watch: { ...watch, signal }, ...of })
-  }
+  const open = (
+    signal: AbortSignal,
+    of: { readonly start?: number; readonly end?: number } = {},
+  ): Promise<ObjectBody> => ObjectBody.open({ client, params, watch: { ...watch, signal }, ...of })
   let body: ObjectBody | undefined
   const bytes = readableOf({
-    next: async () => (body ??= await open({})).next(),
+    next: async () => (body ??= await open(closing.signal)).next(),
     close: (error) => body?.close(error),
   })
   return {
@@ -61,8 +61,14 @@ export async function openObjectSource(options: OpenObjectSource): Promise<FileS
     ...(length !== undefined && {
       ranges: {
         size: length,
-        read: async (position, count, { signal }) =>
-          wholeOf(await open({ start: position, end: position + count }, signal)),
+        read: async (position, count, { signal }) => {
+          const reading = new LinkedController(closing.signal, signal)
+          try {
+            return await wholeOf(await open(reading.signal, { start: position, end: position + count }))
+          } finally {
+            reading.release()
+          }
+        },
       },
     }),
     close: () => {
@@ -70,6 +76,17 @@ export async function openObjectSource(options: OpenObjectSource): Promise<FileS
       bytes.destroy()
       return Promise.resolve()
     },
+  }
+}
+
+/** Whether there is such an object. @throws TransferError when S3 fails; `AbortError`. */
+export async function objectExists(options: OpenObjectSource): Promise<boolean> {
+  try {
+    await head(options.client, options.name, watchOf(options))
+    return true
+  } catch (error) {
+    if (isEncryptionSdkError(error) && statusOf(error.cause) === 404) return false
+    throw error
   }
 }
 

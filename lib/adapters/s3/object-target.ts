@@ -4,7 +4,7 @@ import { Readable, Writable } from 'node:stream'
 import { abortError } from '../../streams/abort-error.ts'
 import type { FileTarget } from '../file-target.ts'
 import type { ObjectName } from './object-source.ts'
-import { UPLOAD_ID, type UploadOptions, checkedSending } from './put-object.ts'
+import { PLAINTEXT_LENGTH, UPLOAD_ID, type UploadOptions, checkedSending } from './put-object.ts'
 import { type S3Options, watchOf } from './s3-request.ts'
 import { type UploadOutput, upload } from './upload.ts'
 
@@ -13,6 +13,10 @@ export interface ObjectTargetOptions extends S3Options, Pick<UploadOptions, 'par
   readonly name: ObjectName
   /** About how many bytes it will be. */
   readonly expectedBytes?: number | undefined
+  /** Length of the plaintext whose message it will be; said in its metadata. */
+  readonly plaintextLength?: number | undefined
+  /** Whether the object may not be there when it is to appear. */
+  readonly exclusive?: boolean
   /** Called where what was sent of a failed upload could not be removed; the message says what is left. */
   readonly onRemains?: (message: string) => void
 }
@@ -29,8 +33,10 @@ export class ObjectTarget implements FileTarget {
 
   /** @throws RangeError | LimitError when an option is unfit. */
   constructor(options: ObjectTargetOptions) {
-    const { client, name, partBytes, queueSize, expectedBytes, onRemains } = options
-    const sending = checkedSending(name, { partBytes, queueSize, expectedBytes, onProgress: undefined })
+    const { client, name, partBytes, queueSize, expectedBytes, plaintextLength, exclusive = false, onRemains } = options
+    const written = { ...name, ...(exclusive && { IfNoneMatch: '*' }) }
+    const sending = checkedSending(written, { partBytes, queueSize, expectedBytes, onProgress: undefined })
+    if (plaintextLength !== undefined) sending.metadata[PLAINTEXT_LENGTH] = String(plaintextLength)
     const watch = watchOf(options)
     this.#onRemains = onRemains
     this.#body = new Readable({

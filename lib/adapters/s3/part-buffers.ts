@@ -10,7 +10,10 @@ export const MAX_PART_BYTES: number = 5 * 1024 * MIB
 const MAX_PARTS = 10_000
 const DEFAULT_PART_BYTES = 8 * MIB
 
-/** Where the length is unknown, parts double every so many: 10,000 of them then hold 7.8 TiB. */
+/** What is expected fits in so many, so that there are some left for what is more. */
+const EXPECTED_PARTS = 8000
+
+/** Beyond what is expected, parts double every so many: where nothing is, 10,000 of them hold 7.8 TiB. */
 const PARTS_PER_SIZE = 1000
 
 /** More than a usual header and footer. */
@@ -24,29 +27,28 @@ export function aboutMessageBytes(plaintextLength: number, frameLength: number):
 /** How long each part of an upload is. */
 export class PartSizes {
   readonly #first: number
-  readonly #grows: boolean
+  readonly #expectedParts: number
 
   /**
    * @param partBytes of the first part
    * @param expectedBytes of the whole, where that is known, or about
-   * @throws RangeError when the part size is unfit; LimitError when the whole is larger than an object can be.
+   * @throws RangeError when a size is unfit; LimitError when the whole is larger than an object can be.
    */
-  constructor(partBytes: number = DEFAULT_PART_BYTES, expectedBytes?: number) {
+  constructor(partBytes: number = DEFAULT_PART_BYTES, expectedBytes: number = 0) {
     checkInteger('partBytes', partBytes, MIN_PART_BYTES, MAX_PART_BYTES)
-    const needed = Math.ceil(Math.ceil((expectedBytes ?? 0) / MAX_PARTS) / MIB) * MIB
-    if (needed > MAX_PART_BYTES) {
-      throw new LimitError(
-        `an object of ${String(expectedBytes)} bytes would have more than ${MAX_PARTS} parts of 5 GiB`,
-      )
+    checkInteger('expectedBytes', expectedBytes, 0)
+    if (expectedBytes > MAX_PARTS * MAX_PART_BYTES) {
+      throw new LimitError(`an object of ${expectedBytes} bytes would have more than ${MAX_PARTS} parts of 5 GiB`)
     }
-    this.#first = Math.max(partBytes, needed)
-    this.#grows = expectedBytes === undefined
+    const needed = Math.ceil(expectedBytes / EXPECTED_PARTS / MIB) * MIB
+    this.#first = Math.min(MAX_PART_BYTES, Math.max(partBytes, needed))
+    this.#expectedParts = Math.ceil(expectedBytes / this.#first)
   }
 
   /** The length of part `number`, from 1, in bytes. */
   of(number: number): number {
-    if (!this.#grows) return this.#first
-    return Math.min(MAX_PART_BYTES, this.#first * 2 ** Math.floor((number - 1) / PARTS_PER_SIZE))
+    const more = Math.max(0, number - 1 - this.#expectedParts)
+    return Math.min(MAX_PART_BYTES, this.#first * 2 ** Math.floor(more / PARTS_PER_SIZE))
   }
 }
 

@@ -46,7 +46,7 @@ export interface UploadResult {
 }
 
 /** Metadata of what this library writes; for people and for lists, never trusted when it is read. */
-const PLAINTEXT_LENGTH = 'esdk-plaintext-length'
+export const PLAINTEXT_LENGTH = 'esdk-plaintext-length'
 /** The name by which an upload knows its object again. */
 export const UPLOAD_ID = 'esdk-upload-id'
 
@@ -57,8 +57,8 @@ const QUEUE_SIZE = 4
  *
  * The object appears when the whole message is there, or not at all: after any failure (of the source, of the keys, of
  * S3, by an abort) the source is destroyed and the multipart upload removed; where that fails too, the error says which one
- * is left. (Only a process that is killed, or a lost answer to the beginning of an upload, can leave one behind unsaid: a
- * lifecycle rule for incomplete multipart uploads removes it.) An abort while S3 puts the parts together is too late when
+ * is left. (Only a process that is killed, or a lost answer to the beginning of an upload, which then has no parts, can leave
+ * one behind unsaid: a lifecycle rule for incomplete multipart uploads removes it.) An abort while S3 puts the parts together is too late when
  * S3 answers within five seconds: this then succeeds.
  *
  * @example

@@ -7,7 +7,7 @@ import { ReencryptStream } from '../../streams/reencrypt.ts'
 import { type ObjectSource, checkSourceParams } from './get-object.ts'
 import { ObjectBody, type ObjectDescription, whatOf } from './object-body.ts'
 import { type UploadOptions, type UploadResult, checkedSending, send } from './put-object.ts'
-import { type Watch, callS3, request, watchOf } from './s3-request.ts'
+import { type Watch, callS3, checkClient, request, watchOf } from './s3-request.ts'
 import { type ObjectParams, checkObjectParams } from './upload.ts'
 
 /** What {@link reencryptObject} takes. */
@@ -63,7 +63,7 @@ const AROUND_THE_BODY = 1024 * 1024
 export async function reencryptObject(options: ReencryptObjectOptions): Promise<ReencryptObjectResult> {
   const { client, params, from, to, target, partBytes, queueSize, onProgress, signal } = options
   checkSourceParams(params)
-  if (target !== undefined) checkObjectParams(target.params)
+  if (target !== undefined) checkTarget(params, target.params)
   else if (params.VersionId !== undefined) {
     throw new TypeError(
       '"params" has "VersionId": in place, the current version is re-encrypted; name a "target" for others',
@@ -72,6 +72,7 @@ export async function reencryptObject(options: ReencryptObjectOptions): Promise<
   decryptSettings(from)
   const { frameLength } = encryptSettings({ ...to, requiredEncryptionContextKeys: [] }) // they may be among the stored pairs
   const watch = watchOf(options)
+  if (target?.client !== undefined) checkClient(target.client)
   checkedSending({ Bucket: '', Key: '' }, { partBytes, queueSize, expectedBytes: undefined, onProgress })
 
   const body = await ObjectBody.open({ client, params, watch })
@@ -91,6 +92,17 @@ export async function reencryptObject(options: ReencryptObjectOptions): Promise<
   } catch (error) {
     body.close(asError(error))
     throw error
+  }
+}
+
+/** @throws TypeError when parameters lack, or have what can't be. */
+function checkTarget({ SSECustomerAlgorithm: from }: ObjectSource['params'], params: ObjectParams): void {
+  checkObjectParams(params)
+  const { SSECustomerAlgorithm, ServerSideEncryption } = params
+  if (from !== undefined && SSECustomerAlgorithm === undefined && ServerSideEncryption === undefined) {
+    throw new TypeError(
+      '"target" has no "SSECustomerAlgorithm" and no "ServerSideEncryption": a customer\'s key is not carried over to another object',
+    )
   }
 }
 

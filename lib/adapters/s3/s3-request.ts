@@ -32,10 +32,18 @@ const ATTEMPTS = 3
 /** Bytes of a body that are handed over at once, between which one can see that something moves. */
 const SLICE_BYTES = 64 * 1024
 
-/** @throws RangeError when the timeout is unfit. */
-export function watchOf({ idleTimeoutMs = IDLE_TIMEOUT_MS, signal }: Omit<S3Options, 'client'>): Watch {
+/** @throws TypeError where there is no client; RangeError when the timeout is unfit. */
+export function watchOf({ client, idleTimeoutMs = IDLE_TIMEOUT_MS, signal }: S3Options): Watch {
+  checkClient(client)
   checkInteger('idleTimeoutMs', idleTimeoutMs, 1, 2 ** 31 - 1)
   return { idleTimeoutMs, signal }
+}
+
+/** @throws TypeError when it is none. */
+export function checkClient(client: S3Client): void {
+  if (typeof (client as Partial<S3Client> | undefined)?.send !== 'function') {
+    throw new TypeError('"client" expected an S3Client of the AWS SDK')
+  }
 }
 
 /** Aborts its signal when nothing was seen for a time, or the caller's signal is aborted. */
@@ -178,6 +186,8 @@ export function callS3<T extends object>(
 export function transferError(what: string, cause: unknown): Error {
   if (isEncryptionSdkError(cause)) return cause
   const reason = isError(cause) ? `${cause.name}: ${cause.message}` : String(cause)
+  if (statusOf(cause) === 304)
+    return new ChangedError(`${what}: the object is still the one that was not wanted`, { cause })
   if (isUnexpected(cause)) return new ChangedError(`${what}: the object is not the one that was expected`, { cause })
   return new TransferError(`${what}: ${reason}`, { cause })
 }

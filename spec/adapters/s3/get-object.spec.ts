@@ -3,7 +3,7 @@ import { Writable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout } from 'node:timers/promises'
-import { DeleteObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3'
+import { HeadObjectCommand, DeleteObjectCommand, PutObjectCommand, type S3Client } from '@aws-sdk/client-s3'
 import {
   AuthenticationError,
   ChangedError,
@@ -331,6 +331,10 @@ describe('adapters/s3/get-object', function () {
     const key = await stored()
     const other = { Bucket, Key: key, IfMatch: '"00000000000000000000000000000000"' }
     assert.ok((await failureOf(getObject(options(key, { params: other })))) instanceof ChangedError)
+    const { ETag } = await server.direct.send(new HeadObjectCommand({ Bucket, Key: key }))
+    const same = await failureOf(getObject(options(key, { params: { Bucket, Key: key, IfNoneMatch: ETag } })))
+    assert.ok(same instanceof ChangedError, same.stack)
+    assert.match(same.message, /still the one that was not wanted/)
     faults.set(key, () => ({ error: 'AccessDenied', status: 403 }))
     assert.match((await failureOf(getObject(options(key)))).message, /AccessDenied/)
   })
@@ -341,6 +345,8 @@ describe('adapters/s3/get-object', function () {
       [{ params: { Bucket, Key: '' } }, TypeError, /"Key"/],
       [{ params: { Bucket, Key: 'x', Range: 'bytes=0-1' } }, TypeError, /"Range".*openObject/],
       [{ params: { Bucket, Key: 'x', PartNumber: 1 } }, TypeError, /"PartNumber"/],
+      [{ params: undefined as never }, TypeError, /"params" expected/],
+      [{ client: {} as never }, TypeError, /"client" expected/],
       [{ idleTimeoutMs: 1.5 }, RangeError, /"idleTimeoutMs" expected/],
       [{ maxHeaderBytes: 0 }, RangeError, /"maxHeaderBytes" expected/],
     ] as const

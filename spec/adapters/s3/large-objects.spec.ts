@@ -2,11 +2,14 @@
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { mkdir, mkdtemp, open, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, open, rm, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import type { Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import { CreateBucketCommand, DeleteObjectCommand, type S3Client } from '@aws-sdk/client-s3'
 import { openObject, putObject } from 'esdk-streams/s3'
+import { AES_JWK, outcome, start } from '../../cli/command.ts'
 import type { Emulator } from '../../emulators/emulator.ts'
 import { S3FaultProxy } from '../../emulators/s3-fault-proxy.ts'
 import { s3ClientAt } from '../../emulators/s3-setup.ts'
@@ -17,6 +20,7 @@ import { KIB, MIB, UNSIGNED, keyring } from './objects.ts'
 
 const FULL = process.env['ESDK_FULL'] === '1'
 const GIB = 1024 * MIB
+const HUGE_BYTES = 5 * GIB
 const MOST_BYTES = 256 * MIB
 const cache = resolve(import.meta.dirname, '..', '..', '..', '.cache')
 
@@ -46,6 +50,11 @@ const plainPut = async (path, Key) => {
 }
 const plainGet = async (Key, path) => pipeline((await client.send(new GetObjectCommand({ Bucket, Key }))).Body, createWriteStream(path))
 `
+
+/** Has a process say at its end, on its fourth descriptor, how much memory it took at most, in KiB. */
+const TELLS_PEAK = `data:text/javascript,${encodeURIComponent(
+  `import { writeSync } from 'node:fs'; process.on('exit', () => writeSync(3, String(process.resourceUsage().maxRSS)))`,
+)}`
 
 async function hashOfFile(path: string): Promise<string> {
   const hash = createHash('sha256')
@@ -98,32 +107,76 @@ async function hashOfFile(path: string): Promise<string> {
     return path
   }
 
-  it('of 5 GiB go there and back', async () => {
-    const path = await fileOf('five', 5 * GIB)
-    const back = join(folder, 'back')
-    const output = await runProgram(
-      server,
-      `${PROGRAM} ${PLAIN_LOOP}
-      const [path, back] = ${JSON.stringify([path, back])}
-      const params = { Bucket, Key: 'five' }
-      const put = await timed(() => putObject({ client, params, body: createReadStream(path, { highWaterMark: 1024 * 1024 }), keyring }))
-      const get = await timed(async () => pipeline(await getObject({ client, params, keyring }), createWriteStream(back)))
-      const most = peak() // the loops below count no more
-      const plain = [await timed(() => plainPut(path, 'plain')), await timed(() => plainGet('plain', path + '-plain'))]
-      console.log(JSON.stringify({ most, put, get, plain }))`,
-      1_500_000,
-    )
-    const { most, put, get, plain } = JSON.parse(output) as Record<'most' | 'put' | 'get', number> & { plain: number[] }
-    const ratios = [plain[0]! / put, plain[1]! / get].map((ratio) => ratio.toFixed(2))
-    const rate = (ms: number): string => `${Math.round((5 * 1024) / (ms / 1000))} MiB/s`
-    console.log(
-      `      put ${rate(put)} (${ratios[0]!} of plain), get ${rate(get)} (${ratios[1]!}), peak ${most / MIB} MiB`,
-    )
-    await rm(`${path}-plain`)
-    assert.equal(await hashOfFile(back), await hashOfFile(path))
-    assert.ok(most < MOST_BYTES, `peak memory: ${most / MIB} MiB`)
-    for (const Key of ['five', 'plain']) await client.send(new DeleteObjectCommand({ Bucket, Key }))
-    for (const name of [path, back]) await rm(name)
+  describe('of 5 GiB', () => {
+    const MS_A_SECOND = 1000
+    let path: string
+    let hash: string
+    /** How long the same bytes take without this library, in milliseconds. */
+    let plain: Times
+
+    interface Times {
+      readonly put: number
+      readonly get: number
+    }
+
+    before(async function () {
+      this.timeout(1_800_000)
+      path = await fileOf('five', HUGE_BYTES)
+      hash = await hashOfFile(path)
+    })
+
+    after(() => rm(path, { force: true }))
+
+    /** The bytes came back, in little memory; says how fast. */
+    async function assertBack(back: string, most: number, times: Times): Promise<void> {
+      const rate = (ms: number): string => `${Math.round(HUGE_BYTES / MIB / (ms / MS_A_SECOND))} MiB/s`
+      const shown = (['put', 'get'] as const).map(
+        (way) => `${way} ${rate(times[way])} (${(plain[way] / times[way]).toFixed(2)} of plain)`,
+      )
+      console.log(`        ${shown.join(', ')}, peak ${Math.round(most / MIB)} MiB`)
+      assert.equal(await hashOfFile(back), hash)
+      assert.ok(most < MOST_BYTES, `peak memory: ${most / MIB} MiB`)
+      await rm(back)
+    }
+
+    it('go there and back', async () => {
+      const back = join(folder, 'back')
+      const output = await runProgram(
+        server,
+        `${PROGRAM} ${PLAIN_LOOP}
+        const [path, back] = ${JSON.stringify([path, back])}
+        const params = { Bucket, Key: 'five' }
+        const put = await timed(() => putObject({ client, params, body: createReadStream(path, { highWaterMark: 1024 * 1024 }), keyring }))
+        const get = await timed(async () => pipeline(await getObject({ client, params, keyring }), createWriteStream(back)))
+        const most = peak() // the loops below count no more
+        const plain = { put: await timed(() => plainPut(path, 'plain')), get: await timed(() => plainGet('plain', path + '-plain')) }
+        console.log(JSON.stringify({ most, times: { put, get }, plain }))`,
+        1_500_000,
+      )
+      const found = JSON.parse(output) as { most: number; times: Times; plain: Times }
+      plain = found.plain
+      await rm(`${path}-plain`)
+      for (const Key of ['five', 'plain']) await client.send(new DeleteObjectCommand({ Bucket, Key }))
+      await assertBack(back, found.most, found.times)
+    })
+
+    it('go there and back by the command', async function () {
+      if ((plain as Times | undefined) === undefined) this.skip() // there is nothing to compare with
+      await writeFile(join(folder, 'key.jwk'), AES_JWK)
+      const run = async (...args: string[]): Promise<{ most: number; took: number }> => {
+        const env = { ...server.environment, NODE_OPTIONS: `--import=${TELLS_PEAK}` }
+        const began = performance.now()
+        const child = start(folder, [...args, '--key', 'key.jwk'], { env, stdio: ['ignore', 'pipe', 'pipe', 'pipe'] })
+        const most = text(child.stdio[3] as Readable) // a pipe, as was asked for
+        const { code, stderr } = await outcome(child)
+        assert.deepEqual([stderr, code], ['', 0])
+        return { most: Number(await most) * KIB, took: Math.round(performance.now() - began) }
+      }
+      const put = await run('encrypt', path, '-o', `s3://${Bucket}/command`)
+      const get = await run('decrypt', `s3://${Bucket}/command`, '-o', 'back')
+      await client.send(new DeleteObjectCommand({ Bucket, Key: 'command' }))
+      await assertBack(join(folder, 'back'), Math.max(put.most, get.most), { put: put.took, get: get.took })
+    })
   })
 
   it('of 1 GiB give 1,000 ranges, and fetch no more than the frames that hold them', async () => {

@@ -208,9 +208,9 @@ describe('adapters/s3/open-object', function () {
     ]
     for (const changed of answers) {
       faults.set(key, () => ({ head: ({ headers }) => ({ status: 200, headers: { ...headers, ...changed } }) }))
-      for (const work of [message.read(1_000_000, 10), openObject(options(key))]) {
+      for (const work of [() => message.read(1_000_000, 10), () => openObject(options(key))]) {
         // The first is right for whoever opens the message.
-        const failure = await work.then(
+        const failure = await work().then(
           () => undefined,
           (error: unknown) => error,
         )

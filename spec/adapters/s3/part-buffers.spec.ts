@@ -68,19 +68,29 @@ describe('adapters/s3/part-buffers', () => {
     })
 
     it('are equal and few enough where the length is known, up to the largest object', () => {
-      for (const length of [0, 1, 80 * GIB, 80 * GIB + 1, 5 * TIB, MAX_PARTS * 5 * GIB]) {
+      for (const length of [1, 80 * GIB, 80 * GIB + 1, 5 * TIB, MAX_PARTS * 5 * GIB]) {
         const sizes = new PartSizes(undefined, length)
-        assert.equal(sizes.of(1), sizes.of(MAX_PARTS))
-        assert.ok(sizes.of(1) * MAX_PARTS >= length)
-        assert.ok(sizes.of(1) <= 5 * GIB)
+        const parts = Math.ceil(length / sizes.of(1))
+        assert.ok(parts <= MAX_PARTS && sizes.of(1) <= 5 * GIB)
+        assert.equal(sizes.of(parts), sizes.of(1))
       }
-      assert.equal(new PartSizes(undefined, 80 * GIB - 100 * MIB).of(1), 9 * MIB)
+      assert.equal(new PartSizes(undefined, 64 * GIB - 2 * GIB).of(1), 8 * MIB)
+      assert.equal(new PartSizes(undefined, 64 * GIB).of(1), 9 * MIB)
       assert.throws(() => new PartSizes(undefined, MAX_PARTS * 5 * GIB + 1), { code: 'ERR_ESDK_LIMIT' })
+    })
+
+    it('grow all the same where there is more than was expected', () => {
+      assert.ok(capacityOf(new PartSizes(undefined, 1)) > 7.5 * TIB)
+      assert.ok(capacityOf(new PartSizes(undefined, GIB)) > 6 * TIB)
+      for (const expected of [80 * GIB, TIB]) assert.ok(capacityOf(new PartSizes(undefined, expected)) > 1.3 * expected)
     })
 
     it('are what S3 takes', () => {
       for (const size of [0, 5 * MIB - 1, 5 * GIB + 1, 1.5, Number.NaN]) {
         assert.throws(() => new PartSizes(size), /"partBytes" expected integer/)
+      }
+      for (const length of [-1, 1.5, Number.NaN]) {
+        assert.throws(() => new PartSizes(undefined, length), /"expectedBytes" expected integer/)
       }
     })
   })

@@ -33,7 +33,8 @@ const AT_ONCE = 12
 /** However slow the machine is: three attempts, the delays between them, and the removal. */
 const MOST_MS = 15_000
 
-const LARGE = PLAIN.subarray(0, 12 * MIB)
+/** Three parts, the last of which is cut off in the middle too. */
+const LARGE = PLAIN.subarray(0, 2 * PART_BYTES + 300 * KIB)
 const SMALL = PLAIN.subarray(0, 200 * KIB)
 
 /** The requests of an upload in three parts, and of a small one. */

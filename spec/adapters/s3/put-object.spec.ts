@@ -212,6 +212,9 @@ describe('adapters/s3/put-object', () => {
       [{ plaintextLength: 2 ** 34, frameLength: 1 }, RangeError, /frames/],
       [{ plaintextLength: 2 ** 46, frameLength: 2 ** 26 }, LimitError, /parts/],
       [{ expectedBytes: 2 ** 46 }, LimitError, /parts/],
+      [{ expectedBytes: -1 }, RangeError, /"expectedBytes" expected/],
+      [{ client: undefined as never }, TypeError, /"client" expected/],
+      [{ params: undefined as never }, TypeError, /"params" expected/],
     ] as const
     for (const [wrong, kind, text] of refused) {
       await assert.rejects(putObject({ ...options('x', source), ...wrong }), (error) => {

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { decrypt, encrypt } from 'esdk-streams'
 import { ALGORITHM_SUITES } from 'esdk-streams/format'
-import { type FrameCipherEngineName, chooseEngine, frameCipherEngine } from '#lib/crypto/frame-cipher-engine'
+import { chooseAddon } from '#lib/crypto/addon-choice'
+import { type CryptoEngine, type EngineName, cryptoEngine, engineOver } from '#lib/crypto/engine'
 import { NativeFrameCipher } from '#lib/crypto/frame-cipher-native'
 import { NodeFrameCipher } from '#lib/crypto/frame-cipher-node'
 import type { NativeAddon } from '#lib/crypto/native-addon'
@@ -95,7 +96,7 @@ async function messages(): Promise<string[]> {
 }
 
 /** Another process, under that engine, reads what this one writes, and the other way round. */
-async function passesMessages(engine: FrameCipherEngineName): Promise<void> {
+async function passesMessages(engine: EngineName): Promise<void> {
   const ours = await messages()
   const { status, stdout, stderr } = run(PROGRAM, { engine, input: JSON.stringify(ours) })
   assert.equal(status, 0, stderr)
@@ -109,8 +110,20 @@ async function passesMessages(engine: FrameCipherEngineName): Promise<void> {
   }
 }
 
-describe('crypto/frame-cipher-engine', () => {
-  const addon = (): NativeAddon => ({ create: never, seal: never, open: never, end: never })
+describe('crypto/engine', () => {
+  const addon = (): NativeAddon => ({
+    create: never,
+    seal: never,
+    open: never,
+    end: never,
+    sealOnce: never,
+    openOnce: never,
+    deriveTwo: never,
+    random: never,
+    signDigest: never,
+  })
+  const chooseEngine = (asked: string | undefined, load: () => NativeAddon): CryptoEngine =>
+    engineOver(chooseAddon(asked, load))
   const unavailable = (): never => {
     throw new Error('no addon here')
   }
@@ -119,7 +132,7 @@ describe('crypto/frame-cipher-engine', () => {
     for (const asked of [undefined, '', 'native']) {
       const engine = chooseEngine(asked, addon)
       assert.equal(engine.name, 'native')
-      assert.ok(engine.create(parametersOf(16)) instanceof NativeFrameCipher)
+      assert.ok(engine.createFrameCipher(parametersOf(16)) instanceof NativeFrameCipher)
     }
   })
 
@@ -130,7 +143,7 @@ describe('crypto/frame-cipher-engine', () => {
       chooseEngine('node', addon),
     ]) {
       assert.equal(engine.name, 'node')
-      assert.ok(engine.create(parametersOf(16)) instanceof NodeFrameCipher)
+      assert.ok(engine.createFrameCipher(parametersOf(16)) instanceof NodeFrameCipher)
     }
   })
 
@@ -155,7 +168,7 @@ describe('crypto/frame-cipher-engine', () => {
   })
 
   it('is the same at any time', () => {
-    assert.equal(frameCipherEngine(), frameCipherEngine())
+    assert.equal(cryptoEngine(), cryptoEngine())
   })
 
   describe('in a process', () => {
