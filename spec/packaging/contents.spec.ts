@@ -16,14 +16,11 @@ const made = (path: string): boolean => /\.(?:1|json)$/.test(path)
 
 /** Everything that the package has besides what was compiled of lib/. */
 const BESIDES: readonly (string | RegExp)[] = [
-  ...['LICENSE', 'README.md', 'package.json'],
-  ...['native/addon.c', 'native/build.js', 'native/frame-cipher.c', 'native/frame-cipher.h', 'native/node-api.h'],
-  ...[
-    'native/openssl.h',
-    'dist/esdk.1',
-    'dist/esdk.config.schema.json',
-    /^native\/prebuilds\/[a-z]+-[a-z0-9]+(?:-musl)?\/frame-cipher\.node$/,
-  ],
+  ...['LICENSE', 'README.md', 'package.json', 'dist/esdk.1', 'dist/esdk.config.schema.json'],
+  ...readdirSync(join(root, 'native'))
+    .filter((name) => /\.(?:c|h|js)$/.test(name))
+    .map((name) => `native/${name}`),
+  /^native\/prebuilds\/[a-z]+-[a-z0-9]+(?:-musl)?\/[a-z-]+\.node$/,
 ]
 
 describe('the tarball', () => {
