@@ -143,3 +143,13 @@ export function checkInteger(
   }
   return value
 }
+
+/** Whether it is an error, also one of another realm: a test runner's `Error` is not the one that Node throws. */
+export function isError(value: unknown): value is Error {
+  return value instanceof Error || /^\[object (?:Error|DOMException)\]$/.test(Object.prototype.toString.call(value))
+}
+
+/** What was thrown, if it is an error; else an error that says it. */
+export function asError(value: unknown): Error {
+  return isError(value) ? value : new Error(String(value))
+}

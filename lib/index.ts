@@ -54,6 +54,8 @@ export type {
   CachedMaterials,
   CryptographicMaterialsCache,
 } from './materials/cryptographic-materials-cache.ts'
+export { type KmsTrace, type S3Trace, TRACING_CHANNELS, type Trace } from './materials/tracing.ts'
+export type { DataKeyTrace, MessageOperation, MessageTrace } from './streams/traced.ts'
 export type { CommitmentPolicy } from './materials/commitment-policy.ts'
 export {
   type Attempt,

@@ -44,6 +44,21 @@ describe('examples', () => {
     for (const name of names) assert.match(await example(name), /decrypted/, name)
   })
 
+  it('make a tree of spans of what they did', async () => {
+    const tree = (await example('opentelemetry.ts')).trim().split('\n').slice(1)
+    assert.deepEqual(
+      tree.map((line) => line.split(' {')[0]),
+      [
+        'a request',
+        '  esdk-streams:encrypt encrypt',
+        '    esdk-streams:kms GenerateDataKey',
+        '  esdk-streams:decrypt decrypt',
+        '    esdk-streams:kms Decrypt',
+      ],
+    )
+    assert.match(tree[2]!, new RegExp(`"keyId":"${kms.server.keys[0]!}","region":"us-east-1","attempts":1`))
+  })
+
   describe('of Amazon EC2 user data', () => {
     const secrets = 'DATABASE_PASSWORD=correct horse\nAPI_TOKEN=battery staple\n'
     const folder = temporaryFolder()

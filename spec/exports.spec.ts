@@ -28,6 +28,7 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
     'RawRsaKeyring',
     'RequiredEncryptionContextCryptographicMaterialsManager',
     'StormTrackingCache',
+    'TRACING_CHANNELS',
     'TransferError',
     'TruncatedMessageError',
     'UnsupportedError',

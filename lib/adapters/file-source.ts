@@ -147,9 +147,14 @@ export function folderError(path: string): NodeJS.ErrnoException {
   return Object.assign(new Error(`EISDIR: ${JSON.stringify(path)} is a folder, not a file`), { code: 'EISDIR', path })
 }
 
+/** A `URL`, also of another realm, as Node's own functions take it. */
+export function isUrl(value: unknown): value is URL {
+  return typeof value === 'object' && value !== null && 'href' in value && 'protocol' in value
+}
+
 /** @throws TypeError when it is no path. */
 export function pathOf(name: 'from' | 'to' | 'message', path: string | URL): string {
-  if (path instanceof URL) return fileURLToPath(path)
+  if (isUrl(path)) return fileURLToPath(path)
   if (typeof path !== 'string' || path === '' || path.includes('\0')) {
     throw new TypeError(`"${name}" expected a path, or the URL of a file`)
   }

@@ -1,4 +1,5 @@
 /** Where bytes go: a file that appears whole or not at all, or a device or pipe that is written into. */
+import { isError } from '../errors.ts'
 import { randomUUID } from 'node:crypto'
 import { type BigIntStats, constants, open as openDescriptor } from 'node:fs'
 import { type FileHandle, link, open, readlink, realpath, rename, stat, unlink } from 'node:fs/promises'
@@ -265,5 +266,5 @@ async function writeWhole(handle: Writers, bytes: Buffer): Promise<void> {
 }
 
 function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+  return isError(error) && 'code' in error && typeof error.code === 'string' ? error.code : undefined
 }

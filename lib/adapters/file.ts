@@ -5,7 +5,7 @@
  */
 import { type DecryptOptions, type EncryptOptions, decryptSettings, encryptSettings } from '../streams/options.ts'
 import type { ReencryptOptions } from '../streams/reencrypt.ts'
-import { type FileSource, openFileRanges, openFileSource, pathOf } from './file-source.ts'
+import { type FileSource, isUrl, openFileRanges, openFileSource, pathOf } from './file-source.ts'
 import { type FileTarget, openFileTarget } from './file-target.ts'
 import { MessageReader } from './message-reader.ts'
 import type { OpenMessageOptions, RandomAccessSource } from './open-message.ts'
@@ -89,7 +89,7 @@ export async function openMessage(
   options: OpenMessageOptions,
 ): Promise<MessageReader> {
   decryptSettings(options)
-  const isSource = typeof message === 'object' && !(message instanceof URL)
+  const isSource = typeof message === 'object' && !isUrl(message)
   return MessageReader.open(isSource ? message : await openFileRanges(pathOf('message', message)), options)
 }
 

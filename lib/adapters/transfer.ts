@@ -1,6 +1,6 @@
 /** From a source through a message's stream into a target, with nothing left behind on failure. */
 import { pipeline } from 'node:stream/promises'
-import { ChangedError, LengthError, LimitError } from '../errors.ts'
+import { ChangedError, LengthError, LimitError, isError } from '../errors.ts'
 import type { MessageHeader } from '../format/message-header.ts'
 import { abortError } from '../streams/abort-error.ts'
 import { DecryptStream } from '../streams/decrypt-stream.ts'
@@ -161,5 +161,5 @@ async function pour(
 }
 
 function isAbortError(error: unknown): boolean {
-  return error instanceof Error && error.name === 'AbortError'
+  return isError(error) && error.name === 'AbortError'
 }

@@ -1,4 +1,5 @@
 /** The addon of native/: its functions, and where its binaries lie. */
+import { isError } from '../errors.ts'
 import { createRequire } from 'node:module'
 
 /** A frame cipher in the addon. Its key schedule is freed by `end`, or when this is collected. */
@@ -67,5 +68,5 @@ export function loadNativeAddon(): NativeAddon {
 }
 
 function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'MODULE_NOT_FOUND'
+  return isError(error) && 'code' in error && error.code === 'MODULE_NOT_FOUND'
 }

@@ -3,6 +3,7 @@
  * is decrypted without padding and unpadded here, with the implicit rejection of OpenSSL 3.2: bad padding gives a
  * message that depends only on key and ciphertext, so that no caller can be an oracle for it.
  */
+import { isError } from '../errors.ts'
 import { type KeyObject, constants, createHash, createHmac, privateDecrypt } from 'node:crypto'
 
 const HMAC_BYTES = 32
@@ -18,7 +19,7 @@ export function decryptPkcs1(privateKey: KeyObject, ciphertext: Buffer): Buffer 
       return privateDecrypt({ key: privateKey, padding: constants.RSA_PKCS1_PADDING }, ciphertext)
     } catch (error) {
       // The refusal is of the argument, before the ciphertext is looked at; everything else is a failure to decrypt.
-      if (!(error instanceof TypeError && 'code' in error && error.code === 'ERR_INVALID_ARG_VALUE')) throw error
+      if (!(isError(error) && 'code' in error && error.code === 'ERR_INVALID_ARG_VALUE')) throw error
       refusesPadding = true
     }
   }

@@ -1,5 +1,5 @@
 /** The multi-keyring: framework/multi-keyring.md. */
-import { type Attempt, UnwrapError, WrapError } from '../errors.ts'
+import { type Attempt, UnwrapError, WrapError, isEncryptionSdkError, isError } from '../errors.ts'
 import type { EncryptedDataKey } from '../format/encrypted-data-key.ts'
 import { type CallOptions, type Keyring, unwrapWith, wrapWith } from '../materials/keyring.ts'
 import type { DecryptionMaterials, EncryptionMaterials } from '../materials/materials.ts'
@@ -63,12 +63,17 @@ export class MultiKeyring implements Keyring {
       } catch (failure) {
         options.signal?.throwIfAborted()
         failures.push(failure)
-        if (failure instanceof UnwrapError) attempts.push(...failure.attempts)
-        else attempts.push({ reason: failure instanceof Error ? failure.message : String(failure), cause: failure })
+        if (isUnwrapError(failure)) attempts.push(...failure.attempts)
+        else attempts.push({ reason: isError(failure) ? failure.message : String(failure), cause: failure })
       }
     }
     throw new UnwrapError(attempts, { cause: new AggregateError(failures, 'every keyring failed') })
   }
+}
+
+/** Also of another copy of this package, from which a child may come. */
+function isUnwrapError(error: unknown): error is UnwrapError {
+  return isEncryptionSdkError(error) && error.code === 'ERR_ESDK_UNWRAP'
 }
 
 /** Whether a value has a keyring's two methods; by shape, so that copies of this package and users' own both pass. */

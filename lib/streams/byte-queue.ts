@@ -2,7 +2,7 @@
  * The input of a protocol. Bytes wait here, in one block that the queue owns; a chunk that is lent is read where it lies,
  * and what is left of it is copied in, before it goes back to its writer.
  */
-import { MalformedMessageError, type TruncatedMessageError } from '../errors.ts'
+import { MalformedMessageError, type TruncatedMessageError, asError } from '../errors.ts'
 import { type Reading, truncated } from '../format/reading.ts'
 import { Turns } from './turns.ts'
 
@@ -273,7 +273,7 @@ export function pulledQueue(pull: () => Promise<Uint8Array | undefined>): ByteQu
         else pulled = bytes
       }
     } catch (error) {
-      queue.fail(error instanceof Error ? error : new Error(String(error)))
+      queue.fail(asError(error))
     } finally {
       pulling = false
     }

@@ -3,6 +3,7 @@ import { decryptMessage } from './decrypt-message.ts'
 import { type DecryptOptions, type DecryptSettings, decryptSettings } from './options.ts'
 import type { OutputMemory } from './output-memory.ts'
 import { type Protocol, ProtocolTransform, type StreamOptions } from './protocol-transform.ts'
+import { traced } from './traced.ts'
 import { decryptVerifiedMessage } from './verify-first.ts'
 
 /** What a {@link DecryptStream} takes: the options of a decryption, and of Node's streams. */
@@ -31,5 +32,5 @@ export class DecryptStream extends ProtocolTransform {
 /** The protocol of a decryption with these settings. */
 export function decryptProtocol(settings: DecryptSettings): Protocol {
   const decrypt = settings.verifyFirst ? decryptVerifiedMessage : decryptMessage
-  return (input, session) => decrypt(input, settings, session)
+  return traced('decrypt', (input, session) => decrypt(input, settings, session))
 }

@@ -1,8 +1,9 @@
 /** EncryptStream: client-apis/encrypt.md as a Transform. */
 import { encryptMessage } from './encrypt-message.ts'
-import { type EncryptOptions, encryptSettings } from './options.ts'
+import { type EncryptOptions, type EncryptSettings, encryptSettings } from './options.ts'
 import type { OutputMemory } from './output-memory.ts'
-import { ProtocolTransform, type StreamOptions } from './protocol-transform.ts'
+import { type Protocol, ProtocolTransform, type StreamOptions } from './protocol-transform.ts'
+import { traced } from './traced.ts'
 
 /** What an {@link EncryptStream} takes: the options of an encryption, and of Node's streams. */
 export interface EncryptStreamOptions extends EncryptOptions, StreamOptions {}
@@ -17,7 +18,11 @@ export interface EncryptStreamOptions extends EncryptOptions, StreamOptions {}
 export class EncryptStream extends ProtocolTransform {
   /** @param memory for streams of the library itself: where output lies, if whoever reads it gives it back */
   constructor(options: EncryptStreamOptions, memory?: OutputMemory) {
-    const settings = encryptSettings(options)
-    super((input, session) => encryptMessage(input, settings, session), options, { memory })
+    super(encryptProtocol(encryptSettings(options)), options, { memory })
   }
+}
+
+/** The protocol of an encryption with these settings. */
+export function encryptProtocol(settings: EncryptSettings): Protocol {
+  return traced('encrypt', (input, session) => encryptMessage(input, settings, session))
 }

@@ -1,8 +1,10 @@
 /** Whole messages in memory: client-apis/encrypt.md and decrypt.md. Nothing is returned before everything verified. */
+import { asError } from '../errors.ts'
+import { types } from 'node:util'
 import type { MessageHeader } from '../format/message-header.ts'
 import { abortError } from './abort-error.ts'
 import { NO_STRINGS, decryptProtocol } from './decrypt-stream.ts'
-import { encryptMessage } from './encrypt-message.ts'
+import { encryptProtocol } from './encrypt-stream.ts'
 import { type DecryptOptions, type EncryptOptions, decryptSettings, encryptSettings } from './options.ts'
 import type { DriverOptions, MessageStats, Protocol, Session } from './protocol-transform.ts'
 import { type ByteSource, type OpenSource, openSource, queueOf } from './sources.ts'
@@ -29,11 +31,7 @@ export interface DecryptResult {
  */
 export async function encrypt(plaintext: string | ByteSource, options: EncryptOptions): Promise<EncryptResult> {
   const settings = encryptSettings({ ...options, ...lengthKnown(plaintext, options) })
-  const { bytes, header } = await collect(
-    (input, session) => encryptMessage(input, settings, session),
-    openSource(plaintext),
-    options,
-  )
+  const { bytes, header } = await collect(encryptProtocol(settings), openSource(plaintext), options)
   return { ciphertext: bytes, header }
 }
 
@@ -44,7 +42,7 @@ export function lengthKnown(
 ): Pick<EncryptOptions, 'plaintextLength'> {
   if (plaintextLength !== undefined || plaintextLengthBound !== undefined) return {}
   if (typeof plaintext === 'string') return { plaintextLength: Buffer.byteLength(plaintext, 'utf8') }
-  return ArrayBuffer.isView(plaintext) || plaintext instanceof ArrayBuffer
+  return ArrayBuffer.isView(plaintext) || types.isArrayBuffer(plaintext)
     ? { plaintextLength: plaintext.byteLength }
     : {}
 }
@@ -99,7 +97,7 @@ async function collect(
     stats.bytesIn = input.received
     onProgress?.(stats)
   } catch (error) {
-    failure = error instanceof Error ? error : new Error(String(error))
+    failure = asError(error)
     for (const part of parts) part.fill(0)
     throw failure
   } finally {

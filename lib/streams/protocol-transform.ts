@@ -1,4 +1,5 @@
 /** The one Transform that drives every protocol: the only place that knows about Node's stream methods. */
+import { asError } from '../errors.ts'
 import { type EventEmitter, type Readable, Transform, type TransformCallback, addAbortSignal } from 'node:stream'
 import type { MessageHeader } from '../format/message-header.ts'
 import { ByteQueue, SLICE_BYTES } from './byte-queue.ts'
@@ -214,7 +215,7 @@ export abstract class ProtocolTransform extends Transform {
       this.#reportProgress(true)
       this.#flushed?.()
     } catch (error) {
-      this.destroy(error instanceof Error ? error : new Error(String(error)))
+      this.destroy(asError(error))
     }
   }
 

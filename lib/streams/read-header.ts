@@ -1,4 +1,5 @@
 /** Reading a header without any key. What it says is not authenticated. */
+import { isError } from '../errors.ts'
 import type { Readable } from 'node:stream'
 import { readHeaderAuthentication } from '../format/header-authentication.ts'
 import {
@@ -42,7 +43,7 @@ export async function readHeader(source: ByteSource, limits: Partial<HeaderLimit
   try {
     read = await queue.read(recorded(readWholeHeader(all), all.maxHeaderBytes, 'header'))
   } catch (error) {
-    open.close(error instanceof Error ? error : undefined)
+    open.close(isError(error) ? error : undefined)
     throw error
   }
   const rest = readableOf({

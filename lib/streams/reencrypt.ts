@@ -4,11 +4,12 @@ import { RESERVED_PREFIX } from '../format/encryption-context.ts'
 import type { MessageHeader } from '../format/message-header.ts'
 import { pulledQueue } from './byte-queue.ts'
 import { NO_STRINGS, decryptProtocol } from './decrypt-stream.ts'
-import { encryptMessage } from './encrypt-message.ts'
+import { encryptProtocol } from './encrypt-stream.ts'
 import { type DecryptOptions, type EncryptOptions, decryptSettings, encryptSettings } from './options.ts'
 import { OutputMemory } from './output-memory.ts'
 import { type DriverOptions, type Protocol, ProtocolTransform, type StreamOptions } from './protocol-transform.ts'
 import { type ByteSource, openSource, readableOf } from './sources.ts'
+import { traced } from './traced.ts'
 
 /** From which keys, to which. */
 export interface ReencryptOptions extends Pick<DriverOptions, 'signal' | 'onProgress'>, StreamOptions {
@@ -45,12 +46,12 @@ export class ReencryptStream extends ProtocolTransform {
 }
 
 function reencryptProtocol(from: DecryptOptions, to: EncryptOptions): Protocol {
-  const decrypt = decryptProtocol(decryptSettings(from))
+  const decryption = decryptSettings(from)
   encryptSettings({ ...to, requiredEncryptionContextKeys: [] }) // they may be among the pairs that are carried over
-  return async function* (input, session) {
+  return traced('reencrypt', async function* (input, session) {
     let source: MessageHeader | undefined
     const memory = new OutputMemory()
-    const plaintext = decrypt(input, {
+    const plaintext = decryptProtocol(decryption)(input, {
       memory,
       signal: session.signal,
       stats: { bytesIn: 0, bytesOut: 0, frames: 0 },
@@ -73,11 +74,11 @@ function reencryptProtocol(from: DecryptOptions, to: EncryptOptions): Protocol {
         first = undefined
         return bytes
       })
-      yield* encryptMessage(queue, settings, session)
+      yield* encryptProtocol(settings)(queue, session)
     } finally {
       await plaintext.return()
     }
-  }
+  })
 }
 
 function carriedOver({ encryptionContext }: MessageHeader, to: EncryptOptions): Record<string, string> {

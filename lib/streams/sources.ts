@@ -1,5 +1,7 @@
 /** Sources of bytes: everything that a caller may hand over where a message or a plaintext is expected. */
+import { asError } from '../errors.ts'
 import { Readable } from 'node:stream'
+import { types } from 'node:util'
 import { ByteQueue, SLICE_BYTES, pulledQueue } from './byte-queue.ts'
 
 /** Bytes in memory, or any iterable or stream of them (Node's and the web's streams are async iterables). */
@@ -33,7 +35,7 @@ export function readableOf(source: OpenSource): Readable {
     read() {
       source.next().then(
         (bytes) => this.push(bytes ?? null),
-        (error: unknown) => this.destroy(error instanceof Error ? error : new Error(String(error))),
+        (error: unknown) => this.destroy(asError(error)),
       )
     },
     destroy(error, callback) {
@@ -109,7 +111,7 @@ function readerIterator(source: ReadableStreamLike): AsyncIterator<unknown> {
 }
 
 function isBytes(value: unknown): value is Uint8Array | ArrayBuffer {
-  return value instanceof ArrayBuffer || ArrayBuffer.isView(value)
+  return types.isArrayBuffer(value) || ArrayBuffer.isView(value)
 }
 
 interface NodeStreamLike {
@@ -127,6 +129,6 @@ function toBytes(value: unknown, refuseStrings: string | undefined): Uint8Array 
     return Buffer.from(value, 'utf8')
   }
   if (ArrayBuffer.isView(value)) return Buffer.from(value.buffer, value.byteOffset, value.byteLength)
-  if (value instanceof ArrayBuffer) return Buffer.from(value)
+  if (types.isArrayBuffer(value)) return Buffer.from(value)
   throw new TypeError(`a source of bytes gave ${value === null ? 'null' : `a ${typeof value}`}`)
 }

@@ -1,23 +1,19 @@
 /** A newcomer's path: the package in an empty folder, and the lines of the README pasted, one block after the other. */
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { PREPARE_TIMEOUT_MS, freePort } from '../emulators/emulator.ts'
 import { preparedOrPending } from '../interop/pending.ts'
+import { FROM_CACHE, packedPackage, writeConsumer } from '../packaging/installed.ts'
 import { awsEnvironment } from './aws.ts'
 import { type Block, allPages, root } from './markdown.ts'
 import { promisedBy } from './page-programs.ts'
 
 const run = promisify(execFile)
-
-interface LockedPackage {
-  readonly dev?: boolean
-  readonly link?: boolean
-}
 
 describe('a newcomer', () => {
   const blocks = allPages().find(({ name }) => name === 'README.md')!.blocks
@@ -34,10 +30,11 @@ describe('a newcomer', () => {
       ...process.env,
       ...aws,
       PORT: String(port),
-      [process.env['CI'] === 'true' ? 'npm_config_offline' : 'npm_config_prefer_offline']: 'true',
+      ...FROM_CACHE,
     }
-    await run('npm', ['pack', '--ignore-scripts', '--pack-destination', folder], { cwd: root })
-    await writeFile(join(folder, 'package-lock.json'), await lockOf(folder))
+    const { path } = await packedPackage()
+    await copyFile(path, join(folder, basename(path)))
+    await writeConsumer(folder, basename(path))
     await writeFile(join(folder, 'package.json'), JSON.stringify({ name: 'newcomer', private: true }))
   })
 
@@ -113,29 +110,4 @@ async function answerOf(url: string, child: ChildProcess): Promise<Response> {
     assert.equal(child.exitCode, null, 'the server ended')
     await setTimeout(50)
   }
-}
-
-/**
- * A lock file of the package's dependencies as this repository has them: npm then takes them from its cache, into which
- * `npm ci` put them, and asks no registry.
- */
-async function lockOf(folder: string): Promise<string> {
-  const { packages } = JSON.parse(await readFile(join(root, 'package-lock.json'), 'utf8')) as {
-    packages: Record<string, LockedPackage>
-  } // npm's own file
-  const { '': self, ...others } = packages
-  const needed = Object.entries(others).filter(
-    ([path, { dev, link }]) => path.startsWith('node_modules/') && dev !== true && link !== true,
-  )
-  const [tarball] = (await readdir(folder)).filter((name) => name.endsWith('.tgz'))
-  const resolved = `file:${tarball!}`
-  return JSON.stringify({
-    name: 'newcomer',
-    lockfileVersion: 3,
-    packages: {
-      '': { name: 'newcomer', dependencies: { 'esdk-streams': resolved } },
-      'node_modules/esdk-streams': { ...self, resolved, devDependencies: undefined },
-      ...Object.fromEntries(needed),
-    },
-  })
 }

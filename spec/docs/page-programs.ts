@@ -9,8 +9,10 @@ import { type Block, root } from './markdown.ts'
 const PACKAGES: readonly string[] = [
   '@aws-crypto',
   '@aws-sdk',
+  '@esbuild',
   '@smithy',
   '@types',
+  'esbuild',
   'pkcs11js',
   'stream-chain',
   'undici-types',

@@ -50,6 +50,9 @@ const OF_PYTHON: readonly string[] = [
   ...['InvalidSignature'],
 ]
 
+/** Of Node's channels, and operations of Amazon S3. */
+const OF_TRACING: readonly string[] = ['diagnostics_channel', 'asyncStart', 'asyncEnd', 'UploadPart', 'GetObject']
+
 /** The options of `aws-encryption-cli`. */
 const OF_ITS_COMMAND: readonly string[] = [
   ...[
@@ -77,6 +80,8 @@ const FOREIGN: Readonly<Record<string, () => Iterable<string>>> = {
   'CONTRIBUTING.md': internalNames,
   'docs/inspect.md': internalNames, // members of its record
   'docs/keys.md': () => OF_PYTHON,
+  'docs/observability.md': () => OF_TRACING,
+  'docs/packaging.md': () => ['moduleResolution', 'node_modules'],
   'docs/migrating-from-client-node.md': clientNodeNames,
   'docs/migrating-from-python.md': () => OF_PYTHON,
   'docs/migrating-from-aws-encryption-cli.md': () => [...OF_ITS_COMMAND, 'provider_id'],

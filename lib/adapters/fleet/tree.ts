@@ -1,4 +1,5 @@
 /** The places of a tree of files: a name, which may be a stranger's, never leads out of it. */
+import { isError } from '../../errors.ts'
 import { mkdir, realpath, stat } from 'node:fs/promises'
 import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 
@@ -26,7 +27,7 @@ export async function makeFolders(tree: string, path: string, sourceTree?: strin
     const within = join(...parts.slice(0, depth))
     const mode = sourceTree === undefined ? undefined : await modeOf(join(sourceTree, within))
     await mkdir(join(tree, within), mode === undefined ? {} : { mode }).catch((error: unknown) => {
-      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
+      if (!(isError(error) && 'code' in error && error.code === 'EEXIST')) throw error
     })
   }
 }

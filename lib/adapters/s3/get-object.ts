@@ -2,7 +2,7 @@
 import type { GetObjectCommandInput } from '@aws-sdk/client-s3'
 import { once } from 'node:events'
 import { pipeline } from 'node:stream'
-import { ChangedError } from '../../errors.ts'
+import { ChangedError, asError } from '../../errors.ts'
 import { abortError } from '../../streams/abort-error.ts'
 import { DecryptStream, type DecryptStreamOptions } from '../../streams/decrypt-stream.ts'
 import { LinkedController } from '../../streams/linked-controller.ts'
@@ -79,7 +79,7 @@ export async function getObject(options: GetObjectOptions): Promise<ObjectDecryp
     await once(stream, 'header')
     return stream
   } catch (error) {
-    body.close(error instanceof Error ? error : new Error(String(error)))
+    body.close(asError(error))
     throw signal?.aborted === true ? abortError(signal) : error
   }
 }

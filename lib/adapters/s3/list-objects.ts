@@ -1,6 +1,6 @@
 /** Listing the objects of a bucket. */
 import { ListObjectsV2Command, type S3Client } from '@aws-sdk/client-s3'
-import { type S3Options, request, watchOf } from './s3-request.ts'
+import { type S3Options, callS3, request, watchOf } from './s3-request.ts'
 
 /** An object as a list has it. */
 export interface ListedObject {
@@ -28,8 +28,8 @@ export async function* listObjects(options: ListObjectsOptions): AsyncGenerator<
   let token: string | undefined
   do {
     const input = { Bucket, Prefix, ...(token !== undefined && { ContinuationToken: token }) }
-    const page = await request(`s3://${Bucket}/${Prefix}`, watch, ({ signal }) =>
-      client.send(new ListObjectsV2Command(input), { abortSignal: signal }),
+    const page = await request(`s3://${Bucket}/${Prefix}`, watch, (idle) =>
+      callS3('ListObjectsV2', input, idle, (options) => client.send(new ListObjectsV2Command(input), options)),
     )
     for (const { Key, ETag, Size } of page.Contents ?? []) {
       if (Key !== undefined) yield { Key, ETag, length: Size }

@@ -1,8 +1,8 @@
 /** A request whose answer was lost. */
 import { HeadObjectCommand } from '@aws-sdk/client-s3'
-import { ChangedError, isEncryptionSdkError } from '../../errors.ts'
+import { ChangedError, isEncryptionSdkError, isError } from '../../errors.ts'
 import { whatOf } from './object-body.ts'
-import { request } from './s3-request.ts'
+import { callS3, request } from './s3-request.ts'
 import type { Upload, UploadOutput } from './upload.ts'
 
 /**
@@ -20,8 +20,9 @@ export async function settled(
   const { Bucket, Key, SSECustomerAlgorithm, SSECustomerKey, SSECustomerKeyMD5, RequestPayer, ExpectedBucketOwner } =
     params
   const same = { SSECustomerAlgorithm, SSECustomerKey, SSECustomerKeyMD5, RequestPayer, ExpectedBucketOwner }
-  const found = await request(whatOf(params), watch, ({ signal }) =>
-    client.send(new HeadObjectCommand({ Bucket, Key, ...same }), { abortSignal: signal }),
+  const command = new HeadObjectCommand({ Bucket, Key, ...same })
+  const found = await request(whatOf(params), watch, (idle) =>
+    callS3('HeadObject', { Bucket, Key }, idle, (options) => client.send(command, options)),
   ).catch(() => undefined)
   if (found?.Metadata?.[unique] !== params.Metadata[unique]) throw failure
   const { ETag, VersionId } = found!
@@ -31,6 +32,6 @@ export async function settled(
 /** Where the object that a condition is about is gone, S3 says so by another error. */
 function removedMeanwhile(what: string, error: unknown): unknown {
   const cause = isEncryptionSdkError(error) ? error.cause : undefined
-  if (!(cause instanceof Error) || cause.name !== 'NoSuchKey') return error
+  if (!isError(cause) || cause.name !== 'NoSuchKey') return error
   return new ChangedError(`${what}: the object that was expected is not there any more`, { cause })
 }

@@ -8,14 +8,14 @@ import {
   UploadPartCommand,
 } from '@aws-sdk/client-s3'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { LimitError, TransferError } from '../../errors.ts'
+import { LimitError, TransferError, isError } from '../../errors.ts'
 import { unlessAborted } from '../../materials/shared-request.ts'
 import { abortError } from '../../streams/abort-error.ts'
 import { LinkedController } from '../../streams/linked-controller.ts'
 import { settled } from './lost-answer.ts'
 import { whatOf } from './object-body.ts'
 import type { PartBuffers } from './part-buffers.ts'
-import { GRACE_MS, LaterSignal, request, statusOf, watchBody } from './s3-request.ts'
+import { GRACE_MS, LaterSignal, callS3, request, statusOf, watchBody } from './s3-request.ts'
 import type { Upload, UploadOutput } from './upload.ts'
 
 /** How long the remains of a failed upload may take to be removed. */
@@ -110,8 +110,9 @@ export class MultipartUpload {
     this.#checksum = ChecksumAlgorithm
     // An upload that was begun is removed by its id: an abort does not make this miss it. Where the answer is lost, an upload
     // without parts stays: nothing in a list of uploads tells it from another writer's of the same key.
-    const { UploadId } = await this.#heard(watch.idleTimeoutMs, ({ signal }) =>
-      client.send(new CreateMultipartUploadCommand({ ...rest, ChecksumAlgorithm }), { abortSignal: signal }),
+    const command = new CreateMultipartUploadCommand({ ...rest, ChecksumAlgorithm })
+    const { UploadId } = await this.#heard(watch.idleTimeoutMs, (idle) =>
+      callS3('CreateMultipartUpload', rest, idle, (options) => client.send(command, options)),
     )
     if (UploadId === undefined) throw new TransferError(`${this.#what}: S3 gave the upload no id`)
     return UploadId
@@ -147,7 +148,7 @@ export class MultipartUpload {
     const answer = await request(`${this.#what} part ${number}`, { ...watch, signal: this.#stop.signal }, (idle) => {
       const command = new UploadPartCommand({ ...input, ...(ChecksumAlgorithm !== undefined && { ChecksumAlgorithm }) })
       watchBody(command, client, idle)
-      return client.send(command, { abortSignal: idle.signal })
+      return callS3('UploadPart', input, idle, (options) => client.send(command, options))
     })
     // S3 may give others than the one that it was asked for, and would not take those back.
     const { ETag, ...given } = answer
@@ -166,10 +167,10 @@ export class MultipartUpload {
     const idleTimeoutMs = watch.idleTimeoutMs * Math.ceil(Parts.length / PARTS_PER_TIMEOUT)
     if (watch.signal?.aborted === true) throw abortError(watch.signal)
     try {
-      const { $metadata, ...output } = await this.#heard(idleTimeoutMs, ({ signal }) =>
-        client.send(new CompleteMultipartUploadCommand({ ...input, MultipartUpload: { Parts } }), {
-          abortSignal: signal,
-        }),
+      const { $metadata, ...output } = await this.#heard(idleTimeoutMs, (idle) =>
+        callS3('CompleteMultipartUpload', input, idle, (options) =>
+          client.send(new CompleteMultipartUploadCommand({ ...input, MultipartUpload: { Parts } }), options),
+        ),
       )
       return output
     } catch (error) {
@@ -188,7 +189,7 @@ export class MultipartUpload {
     } catch {
       const left = `and what was uploaded could not be removed: abort the multipart upload ${this.#id} of ${this.#what}`
       if (aborted) return Object.assign(abortError(watch.signal), { message: `The operation was aborted; ${left}` })
-      const reason = error instanceof Error ? error.message : String(error)
+      const reason = isError(error) ? error.message : String(error)
       return new TransferError(`${reason}; ${left}`, { cause: error })
     }
   }
@@ -202,8 +203,10 @@ export class MultipartUpload {
     const isAtRest = this.#sent === this.#completed.length
     for (let attempt = 1; ; attempt++) {
       try {
-        await request(this.#what, { idleTimeoutMs }, ({ signal }) =>
-          client.send(new AbortMultipartUploadCommand(this.#same), { abortSignal: signal }),
+        await request(this.#what, { idleTimeoutMs }, (idle) =>
+          callS3('AbortMultipartUpload', this.#same, idle, (options) =>
+            client.send(new AbortMultipartUploadCommand(this.#same), options),
+          ),
         )
         if (isAtRest || attempt === MAX_REMOVALS) return
       } catch (cause) {

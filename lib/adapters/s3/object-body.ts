@@ -11,6 +11,7 @@ import {
   TransferError,
   TruncatedMessageError,
   UnsupportedError,
+  asError,
   isEncryptionSdkError,
 } from '../../errors.ts'
 import { abortError } from '../../streams/abort-error.ts'
@@ -18,7 +19,7 @@ import { NO_STRINGS } from '../../streams/decrypt-stream.ts'
 import { LinkedController } from '../../streams/linked-controller.ts'
 import { type OpenSource, openSource } from '../../streams/sources.ts'
 import { ReadWatch } from './read-watch.ts'
-import { type Watch, request, statusOf, transferError } from './s3-request.ts'
+import { type Watch, callS3, request, statusOf, transferError } from './s3-request.ts'
 
 /** What S3 says of an object, besides its bytes. */
 export type ObjectDescription = Omit<GetObjectCommandOutput, 'Body' | '$metadata'>
@@ -144,7 +145,7 @@ export class ObjectBody implements OpenSource {
 
   /** Lets go of a connection that broke; throws where there is no going on. */
   async #failed(error: unknown): Promise<void> {
-    this.#body?.close(error instanceof Error ? error : new Error(String(error)))
+    this.#body?.close(asError(error))
     this.#body = undefined
     this.#throwIfAborted()
     this.#failures += 1
@@ -225,7 +226,7 @@ function ask(
   return request(
     whatOf(params),
     watch,
-    ({ signal }) => client.send(new GetObjectCommand(params), { abortSignal: signal }),
+    (idle) => callS3('GetObject', params, idle, (options) => client.send(new GetObjectCommand(params), options)),
     attempts,
   )
 }

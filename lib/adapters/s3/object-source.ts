@@ -6,7 +6,7 @@ import { readableOf } from '../../streams/sources.ts'
 import type { FileSource } from '../file-source.ts'
 import { wholeOf } from './get-object.ts'
 import { ObjectBody, pinnedTo, whatOf } from './object-body.ts'
-import { type S3Options, type Watch, request, statusOf, watchOf } from './s3-request.ts'
+import { type S3Options, type Watch, callS3, request, statusOf, watchOf } from './s3-request.ts'
 
 /** The name of an object. */
 export interface ObjectName {
@@ -92,8 +92,8 @@ export async function objectExists(options: OpenObjectSource): Promise<boolean> 
 
 async function head(client: S3Client, name: ObjectName, watch: Watch): Promise<KnownObject> {
   try {
-    const { ETag, VersionId, ContentLength } = await request(whatOf(name), watch, ({ signal }) =>
-      client.send(new HeadObjectCommand(name), { abortSignal: signal }),
+    const { ETag, VersionId, ContentLength } = await request(whatOf(name), watch, (idle) =>
+      callS3('HeadObject', name, idle, (options) => client.send(new HeadObjectCommand(name), options)),
     )
     return { ETag, VersionId, length: ContentLength }
   } catch (error) {

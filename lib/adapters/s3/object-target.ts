@@ -1,4 +1,5 @@
 /** An object as a target: it appears when all of it was written and verified, or not at all. */
+import { isError } from '../../errors.ts'
 import { Readable, Writable } from 'node:stream'
 import { abortError } from '../../streams/abort-error.ts'
 import type { FileTarget } from '../file-target.ts'
@@ -83,7 +84,7 @@ export class ObjectTarget implements FileTarget {
     try {
       await this.#uploaded
     } catch (error) {
-      const message = error instanceof Error ? error.message : ''
+      const message = isError(error) ? error.message : ''
       if (message.includes('could not be removed')) this.#onRemains?.(message)
     }
   }

@@ -1,7 +1,7 @@
 /** Encrypting into an object. */
 import { randomUUID } from 'node:crypto'
 import { pipeline } from 'node:stream'
-import { checkInteger } from '../../errors.ts'
+import { checkInteger, asError } from '../../errors.ts'
 import type { MessageHeader } from '../../format/message-header.ts'
 import { EncryptStream } from '../../streams/encrypt-stream.ts'
 import { lengthKnown } from '../../streams/message.ts'
@@ -137,7 +137,7 @@ export async function send(
       sending.report(stream.stats)
     },
   }).catch((error: unknown) => {
-    source.close(error instanceof Error ? error : new Error(String(error)))
+    source.close(asError(error))
     throw error
   })
   return { header: stream.header!, stats: { ...stream.stats, parts: sending.parts }, output }

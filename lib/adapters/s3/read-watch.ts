@@ -1,4 +1,5 @@
 /** Reads of a body that always end: in bytes, in an error when nothing comes, or when they are aborted. */
+import { asError } from '../../errors.ts'
 import { abortError } from '../../streams/abort-error.ts'
 import type { Watch } from './s3-request.ts'
 
@@ -33,7 +34,7 @@ export class ReadWatch {
         },
         (error: unknown) => {
           this.#fail = undefined
-          reject(error instanceof Error ? error : new Error(String(error)))
+          reject(asError(error))
         },
       )
     })

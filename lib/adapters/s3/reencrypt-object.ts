@@ -1,13 +1,13 @@
 /** Re-encrypting an object: in place, or into another one. */
 import { GetObjectTaggingCommand, type S3Client } from '@aws-sdk/client-s3'
-import { UnsupportedError } from '../../errors.ts'
+import { UnsupportedError, asError } from '../../errors.ts'
 import { bodyLength } from '../../format/message-size.ts'
 import { type DecryptOptions, type EncryptOptions, decryptSettings, encryptSettings } from '../../streams/options.ts'
 import { ReencryptStream } from '../../streams/reencrypt.ts'
 import { type ObjectSource, checkSourceParams } from './get-object.ts'
 import { ObjectBody, type ObjectDescription, whatOf } from './object-body.ts'
 import { type UploadOptions, type UploadResult, checkedSending, send } from './put-object.ts'
-import { type Watch, checkClient, request, watchOf } from './s3-request.ts'
+import { type Watch, callS3, checkClient, request, watchOf } from './s3-request.ts'
 import { type ObjectParams, checkObjectParams } from './upload.ts'
 
 /** What {@link reencryptObject} takes. */
@@ -90,7 +90,7 @@ export async function reencryptObject(options: ReencryptObjectOptions): Promise<
     const result = await send(target?.client ?? client, stream, body, watch, sending)
     return { ...result, previous: { ETag, VersionId } }
   } catch (error) {
-    body.close(error instanceof Error ? error : new Error(String(error)))
+    body.close(asError(error))
     throw error
   }
 }
@@ -149,8 +149,8 @@ async function carriedOver(
   const carried: Partial<ObjectParams> = { ...Object.fromEntries(pairs), ...expiresOf(ExpiresString) }
   if (TagCount === 0) return carried
   const asked = { Bucket, Key, RequestPayer, ExpectedBucketOwner, ...(VersionId !== undefined && { VersionId }) }
-  const { TagSet = [] } = await request(`${whatOf(asked)} tags`, watch, ({ signal }) =>
-    client.send(new GetObjectTaggingCommand(asked), { abortSignal: signal }),
+  const { TagSet = [] } = await request(`${whatOf(asked)} tags`, watch, (idle) =>
+    callS3('GetObjectTagging', asked, idle, (options) => client.send(new GetObjectTaggingCommand(asked), options)),
   )
   const tags = new URLSearchParams(TagSet.map(({ Key: name = '', Value = '' }): [string, string] => [name, Value]))
   return { ...carried, Tagging: tags.toString().replaceAll('+', '%20') }

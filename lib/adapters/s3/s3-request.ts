@@ -1,8 +1,9 @@
 /** Requests to Amazon S3 that always end: in an answer, in a coded error, or when they are aborted. */
 import type { PutObjectCommand, S3Client, UploadPartCommand } from '@aws-sdk/client-s3'
 import { Readable } from 'node:stream'
-import { ChangedError, TransferError, checkInteger, isEncryptionSdkError } from '../../errors.ts'
+import { ChangedError, TransferError, checkInteger, isEncryptionSdkError, isError } from '../../errors.ts'
 import { unlessAborted } from '../../materials/shared-request.ts'
+import { type S3Trace, isTraced, traceChannel, traceRequest } from '../../materials/tracing.ts'
 import { abortError } from '../../streams/abort-error.ts'
 
 /** What every function of this subpath takes besides its own. */
@@ -53,8 +54,11 @@ export class IdleWatch {
   #seen = 0
   #stopped = false
   expired = false
+  /** The how manieth attempt is watched. */
+  readonly attempt: number
 
-  constructor({ signal, idleTimeoutMs }: Watch) {
+  constructor({ signal, idleTimeoutMs }: Watch, attempt = 1) {
+    this.attempt = attempt
     this.#signal = signal
     this.#timer = setTimeout(() => {
       const seen = this.#seen
@@ -135,7 +139,7 @@ export async function request<T>(
   attempts: number = ATTEMPTS,
 ): Promise<T> {
   for (let attempt = 1; ; attempt++) {
-    const idle = new IdleWatch(watch)
+    const idle = new IdleWatch(watch, attempt)
     try {
       idle.signal.throwIfAborted()
       return await unlessAborted(send(idle), idle.signal)
@@ -149,10 +153,39 @@ export async function request<T>(
   }
 }
 
+const CHANNEL = traceChannel<S3Trace>('s3')
+
+/** What of a request is told to those who listen. */
+interface Told {
+  readonly Bucket?: string | undefined
+  readonly Key?: string | undefined
+  readonly PartNumber?: number | undefined
+  readonly Range?: string | undefined
+  readonly ContentLength?: number | undefined
+}
+
+/** The one place from which Amazon S3 is called, and told of. */
+export function callS3<T extends object>(
+  operation: string,
+  { Bucket, Key, PartNumber, Range, ContentLength }: Told,
+  { signal, attempt }: IdleWatch,
+  send: (options: { readonly abortSignal: AbortSignal }) => Promise<T>,
+): Promise<T> {
+  const sending = (): Promise<T> => send({ abortSignal: signal })
+  if (!isTraced(CHANNEL)) return sending()
+  const asked = { bucket: Bucket, key: Key, partNumber: PartNumber, range: Range, bytes: ContentLength }
+  const context: S3Trace = { operation, ...asked, attempt }
+  return traceRequest(CHANNEL, context, signal, sending, {
+    onAnswer: (answer) => {
+      if ('Body' in answer && 'ContentLength' in answer) context.bytes = answer.ContentLength as number | undefined // what GetObject gives
+    },
+  })
+}
+
 /** The coded error of a request that failed. */
 export function transferError(what: string, cause: unknown): Error {
   if (isEncryptionSdkError(cause)) return cause
-  const reason = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause)
+  const reason = isError(cause) ? `${cause.name}: ${cause.message}` : String(cause)
   if (statusOf(cause) === 304)
     return new ChangedError(`${what}: the object is still the one that was not wanted`, { cause })
   if (isUnexpected(cause)) return new ChangedError(`${what}: the object is not the one that was expected`, { cause })
@@ -161,7 +194,7 @@ export function transferError(what: string, cause: unknown): Error {
 
 /** Only a request with a condition on what the object is can fail so; the conflict is with another writer just then. */
 function isUnexpected(cause: unknown): boolean {
-  return statusOf(cause) === 412 || (cause instanceof Error && cause.name === 'ConditionalRequestConflict')
+  return statusOf(cause) === 412 || (isError(cause) && cause.name === 'ConditionalRequestConflict')
 }
 
 /** The HTTP status that S3 answered with, if it did. */

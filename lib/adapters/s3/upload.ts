@@ -1,4 +1,5 @@
 /** One object from a stream of unknown length, whole or not at all: a PutObject, or a multipart upload of our own. */
+import { asError, isError } from '../../errors.ts'
 import { PutObjectCommand, type PutObjectCommandInput, type PutObjectCommandOutput } from '@aws-sdk/client-s3'
 import type { Readable } from 'node:stream'
 import { abortError } from '../../streams/abort-error.ts'
@@ -6,7 +7,7 @@ import { settled } from './lost-answer.ts'
 import { MultipartUpload } from './multipart-upload.ts'
 import { checkParams, whatOf } from './object-body.ts'
 import { PartBuffers, type PartSizes } from './part-buffers.ts'
-import { type S3Options, type Watch, request, watchBody } from './s3-request.ts'
+import { type S3Options, type Watch, callS3, request, watchBody } from './s3-request.ts'
 
 /** What of `PutObject` a caller may say: all but what depends on the ciphertext, which nobody has seen yet. */
 export type ObjectParams = Omit<PutObjectCommandInput, 'Body' | OfTheBody>
@@ -63,22 +64,23 @@ export async function upload(stream: Readable, options: Upload): Promise<UploadO
     if (second === undefined || second.length === 0) return await putWhole(first, options)
     return await new MultipartUpload(options).run(parts, [first, second])
   } catch (error) {
-    stream.destroy(error instanceof Error ? error : new Error(String(error)))
+    stream.destroy(asError(error))
     throw signal?.aborted === true && !isAbortError(error) ? abortError(signal) : error
   }
 }
 
 function isAbortError(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ABORT_ERR'
+  return isError(error) && 'code' in error && error.code === 'ABORT_ERR'
 }
 
 async function putWhole(body: Buffer, { client, params, watch, unique, onPart }: Upload): Promise<UploadOutput> {
   let output: UploadOutput
   try {
     const { $metadata, ...answer } = await request(whatOf(params), watch, (idle) => {
-      const command = new PutObjectCommand({ ...params, Body: body, ContentLength: body.length })
+      const input = { ...params, Body: body, ContentLength: body.length }
+      const command = new PutObjectCommand(input)
       watchBody(command, client, idle)
-      return client.send(command, { abortSignal: idle.signal })
+      return callS3('PutObject', input, idle, (options) => client.send(command, options))
     })
     output = answer
   } catch (error) {

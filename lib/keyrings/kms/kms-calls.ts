@@ -2,12 +2,13 @@
 import { DecryptCommand, EncryptCommand, GenerateDataKeyCommand } from '@aws-sdk/client-kms'
 import type { KeyObject } from 'node:crypto'
 import { secretKey } from '../../crypto/message-keys.ts'
-import { type Attempt, UnwrapError, WrapError } from '../../errors.ts'
+import { type Attempt, UnwrapError, WrapError, isError } from '../../errors.ts'
 import type { EncryptedDataKey } from '../../format/encrypted-data-key.ts'
 import type { EncryptionContext } from '../../format/encryption-context.ts'
 import type { CallOptions } from '../../materials/keyring.ts'
-import type { KmsClient, KmsClientProvider } from './kms-client.ts'
+import { type KmsClient, type KmsClientProvider, isArray } from './kms-client.ts'
 import { type KmsArn, parseKmsKeyArn } from './kms-key-arn.ts'
+import { callKms, withoutResponse } from './kms-request.ts'
 
 /** The provider id of data keys wrapped by AWS KMS. */
 export const KMS_PROVIDER_ID = 'aws-kms'
@@ -34,18 +35,15 @@ export function grantTokensOf(tokens: readonly string[]): { GrantTokens?: string
   return tokens.length === 0 ? {} : { GrantTokens: [...tokens] }
 }
 
-/** What `send` takes besides the command. */
-export function sendOptions({ signal }: CallOptions): { abortSignal?: AbortSignal } {
-  return signal === undefined ? {} : { abortSignal: signal }
-}
-
 /** Generates a data key of so many bytes under the key. */
 export async function generateDataKey(
   call: KmsCall,
   bytes: number,
 ): Promise<{ dataKey: KeyObject; encryptedDataKey: EncryptedDataKey }> {
   const command = new GenerateDataKeyCommand({ ...requestOf(call), NumberOfBytes: bytes })
-  const { Plaintext, CiphertextBlob, KeyId } = await call.client.send(command, sendOptions(call))
+  const { Plaintext, CiphertextBlob, KeyId } = await callKms('GenerateDataKey', call, (options) =>
+    call.client.send(command, options),
+  )
   const dataKey = dataKeyOf(Plaintext, bytes)
   if (dataKey === undefined) throw new WrapError(`AWS KMS gave a data key of other than ${bytes} bytes`)
   return { dataKey, encryptedDataKey: encryptedDataKeyOf(KeyId, CiphertextBlob) }
@@ -56,7 +54,7 @@ export async function encryptDataKey(call: KmsCall, dataKey: KeyObject): Promise
   const raw = dataKey.export()
   try {
     const command = new EncryptCommand({ ...requestOf(call), Plaintext: raw })
-    const { CiphertextBlob, KeyId } = await call.client.send(command, sendOptions(call))
+    const { CiphertextBlob, KeyId } = await callKms('Encrypt', call, (options) => call.client.send(command, options))
     return encryptedDataKeyOf(KeyId, CiphertextBlob)
   } finally {
     raw.fill(0)
@@ -70,7 +68,7 @@ export async function decryptDataKey(
   bytes: number,
 ): Promise<KeyObject | string> {
   const command = new DecryptCommand({ ...requestOf(call), CiphertextBlob: ciphertext })
-  const { Plaintext, KeyId } = await call.client.send(command, sendOptions(call))
+  const { Plaintext, KeyId } = await callKms('Decrypt', call, (options) => call.client.send(command, options))
   const dataKey = dataKeyOf(Plaintext, bytes)
   if (KeyId !== call.keyId) return anotherKey(KeyId)
   return dataKey ?? `AWS KMS gave a data key of other than ${bytes} bytes`
@@ -148,19 +146,8 @@ export async function attempt(
 
 /** What a failure of AWS KMS is told as. */
 export function kmsReason(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
+  if (!isError(error)) return String(error)
   return error.name === 'Error' ? error.message : `${error.name}: ${error.message}`
-}
-
-/**
- * A failure that may be shown. One to read a response that was no error holds that response, data key and all, and quotes
- * it in its message: only its name is kept.
- */
-export function withoutResponse(error: unknown, service = 'AWS KMS'): unknown {
-  if (!(error instanceof Error) || '$fault' in error) return error
-  return '$response' in error || error instanceof SyntaxError
-    ? new Error(`the response of ${service} can't be read (${error.name})`)
-    : error
 }
 
 const MAX_GRANT_TOKENS = 10
@@ -170,7 +157,7 @@ const MAX_GRANT_TOKEN_CHARACTERS = 8192
 export function checkedGrantTokens(tokens: readonly string[] = []): readonly string[] {
   const fits = (token: unknown): boolean =>
     typeof token === 'string' && token !== '' && token.length <= MAX_GRANT_TOKEN_CHARACTERS
-  if (!(tokens instanceof Array) || tokens.length > MAX_GRANT_TOKENS || !tokens.every(fits)) {
+  if (!isArray(tokens) || tokens.length > MAX_GRANT_TOKENS || !tokens.every(fits)) {
     throw new TypeError(`"grantTokens" expected at most ${MAX_GRANT_TOKENS} non-empty strings`)
   }
   return [...tokens]

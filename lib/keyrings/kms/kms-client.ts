@@ -123,11 +123,16 @@ export function excludeRegions(regions: readonly string[], provider: KmsClientPr
 /** A copy. @throws TypeError unless it is a list of names. */
 export function checkedRegions(regions: readonly string[]): readonly string[] {
   if (
-    !(regions instanceof Array) ||
+    !isArray(regions) ||
     regions.length === 0 ||
     regions.some((region) => typeof region !== 'string' || region === '')
   ) {
     throw new TypeError('"regions" expected at least one name of a region')
   }
   return [...regions]
+}
+
+/** Also of another realm. That of TypeScript would make a list of anything of what it checks. */
+export function isArray(value: unknown): boolean {
+  return Array.isArray(value)
 }

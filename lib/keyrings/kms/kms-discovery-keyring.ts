@@ -13,7 +13,7 @@ import {
   decryptDataKey,
   wrappedByEach,
 } from './kms-calls.ts'
-import { type KmsClientProvider, checkedRegions, kmsClientProvider } from './kms-client.ts'
+import { type KmsClientProvider, checkedRegions, isArray, kmsClientProvider } from './kms-client.ts'
 import { formatKmsArn, isMultiRegionKey } from './kms-key-arn.ts'
 
 /** Whose keys may be used. */
@@ -151,7 +151,7 @@ function checkedFilter(filter: KmsDiscoveryFilter | undefined): KmsDiscoveryFilt
   if (filter === undefined) return undefined
   const { partition, accounts } = filter
   const named = (text: unknown): boolean => typeof text === 'string' && text !== ''
-  if (!named(partition) || !(accounts instanceof Array) || accounts.length === 0 || !accounts.every(named)) {
+  if (!named(partition) || !isArray(accounts) || accounts.length === 0 || !accounts.every(named)) {
     throw new TypeError('"discoveryFilter" expected a partition and at least one account')
   }
   return { partition, accounts: [...accounts] }

@@ -4,8 +4,9 @@ import type { KeyObject } from 'node:crypto'
 import type { CallOptions } from '../../materials/keyring.ts'
 import { SharedRequest } from '../../materials/shared-request.ts'
 import { type EcdhCurve, type EcdhKey, ecdhPublicKey } from '../ecdh/ecdh-key.ts'
-import { anotherKey, clientFor, grantTokensOf, sendOptions } from './kms-calls.ts'
+import { anotherKey, clientFor, grantTokensOf } from './kms-calls.ts'
 import type { KmsClient, KmsClientProvider } from './kms-client.ts'
+import { callKms } from './kms-request.ts'
 
 /** What a key pair is, and how it is reached. */
 export interface KmsKeyPairOptions {
@@ -48,7 +49,12 @@ export class KmsKeyPair {
       PublicKey: other.export({ format: 'der', type: 'spki' }),
       ...grantTokensOf(grantTokens),
     })
-    const { KeyId, KeyAgreementAlgorithm, SharedSecret } = await this.#client().send(command, sendOptions(options))
+    const client = this.#client()
+    const { KeyId, KeyAgreementAlgorithm, SharedSecret } = await callKms(
+      'DeriveSharedSecret',
+      { ...options, client, keyId },
+      (sending) => client.send(command, sending),
+    )
     if (SharedSecret === undefined) throw new Error('AWS KMS gave no shared secret')
     const secret = Buffer.from(SharedSecret.buffer, SharedSecret.byteOffset, SharedSecret.byteLength)
     if (KeyId === keyId && KeyAgreementAlgorithm === ALGORITHM) return secret
@@ -72,7 +78,12 @@ export class KmsKeyPair {
   async #ask(options: CallOptions): Promise<EcdhKey> {
     const { keyId, curve, grantTokens } = this.#options
     const command = new GetPublicKeyCommand({ KeyId: keyId, ...grantTokensOf(grantTokens) })
-    const { KeyId, KeyUsage, KeySpec, PublicKey } = await this.#client().send(command, sendOptions(options))
+    const client = this.#client()
+    const { KeyId, KeyUsage, KeySpec, PublicKey } = await callKms(
+      'GetPublicKey',
+      { ...options, client, keyId },
+      (sending) => client.send(command, sending),
+    )
     if (KeyId !== keyId) throw new Error(anotherKey(KeyId))
     if (KeyUsage !== 'KEY_AGREEMENT')
       throw new Error(`${keyId} is a key for ${KeyUsage ?? 'nothing'}, not KEY_AGREEMENT`)

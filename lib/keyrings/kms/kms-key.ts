@@ -12,9 +12,9 @@ import {
   encryptDataKey,
   generateDataKey,
   kmsReason,
-  withoutResponse,
   wrappedByEach,
 } from './kms-calls.ts'
+import { withoutResponse } from './kms-request.ts'
 import type { KmsClientProvider } from './kms-client.ts'
 import { parseKmsArn } from './kms-key-arn.ts'
 

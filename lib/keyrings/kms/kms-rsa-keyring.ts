@@ -10,15 +10,8 @@ import { type EncryptionContext, encodeEncryptionContext } from '../../format/en
 import type { CallOptions, Keyring } from '../../materials/keyring.ts'
 import type { DecryptionMaterials, EncryptionMaterials } from '../../materials/materials.ts'
 import { addEncryptedDataKey } from '../data-key.ts'
-import {
-  anotherKey,
-  attempt,
-  checkedGrantTokens,
-  clientFor,
-  grantTokensOf,
-  sendOptions,
-  wrappedByEach,
-} from './kms-calls.ts'
+import { anotherKey, attempt, checkedGrantTokens, clientFor, grantTokensOf, wrappedByEach } from './kms-calls.ts'
+import { callKms } from './kms-request.ts'
 import { type KmsClientProvider, kmsClientProvider } from './kms-client.ts'
 import { matchesForDecrypt, parseKmsKeyArn } from './kms-key-arn.ts'
 
@@ -136,7 +129,10 @@ export class KmsRsaKeyring implements Keyring {
       ...grantTokensOf(this.#grantTokens),
     })
     const client = clientFor(this.#clientProvider, this.#region)
-    const { Plaintext = new Uint8Array(), KeyId } = await client.send(command, sendOptions(options))
+    const call = { ...options, client, keyId: this.#keyId }
+    const { Plaintext = new Uint8Array(), KeyId } = await callKms('Decrypt', call, (sending) =>
+      client.send(command, sending),
+    )
     try {
       if (KeyId !== this.#keyId) return anotherKey(KeyId)
       if (Plaintext.length !== DIGEST_BYTES + suite.keyBytes) {

@@ -1,4 +1,5 @@
 /** Modules of PKCS #11: which are loaded, and when they are let go. */
+import { isError } from '../../errors.ts'
 import { CKF_OS_LOCKING_OK } from './pkcs11-constants.ts'
 import { TokenFailure, returnValueOf } from './token-failure.ts'
 
@@ -84,7 +85,7 @@ async function loadPackage(): Promise<Pkcs11Class> {
     return loaded.PKCS11
   } catch (cause) {
     const text =
-      cause instanceof Error && 'code' in cause && cause.code === 'ERR_MODULE_NOT_FOUND'
+      isError(cause) && 'code' in cause && cause.code === 'ERR_MODULE_NOT_FOUND'
         ? `the package "${PACKAGE}" is needed, and is not installed: npm install ${PACKAGE}`
         : `the package "${PACKAGE}" can't be loaded, maybe because it was not built: npm rebuild ${PACKAGE}`
     throw new TokenFailure(text, { cause })
@@ -95,7 +96,7 @@ function loadLibrary(PKCS11: Pkcs11Class, path: string): Pkcs11Module {
   try {
     return new PKCS11(path)
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause)
+    const reason = isError(cause) ? cause.message : String(cause)
     throw new TokenFailure(`the PKCS #11 module can't be loaded: ${reason}`, { cause })
   }
 }

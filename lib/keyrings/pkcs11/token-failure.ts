@@ -1,4 +1,5 @@
 /** What tokens answer when they fail, and what it is told as: PKCS #11 version 2.40, "Function return values". */
+import { isError } from '../../errors.ts'
 
 /** A failure to use a token, told in words that may be shown. */
 export class TokenFailure extends Error {
@@ -62,7 +63,7 @@ const MEANINGS: Readonly<Record<string, string>> = {
 
 /** The return value that an error of pkcs11js carries, by its name; that of vendors with its number. */
 export function returnValueOf(error: unknown): string | undefined {
-  if (!(error instanceof Error)) return undefined
+  if (!isError(error)) return undefined
   const [, name, number] = /^(CKR_[A-Z0-9_]+)(?::(\d+))?/.exec(error.message) ?? []
   if (name !== 'CKR_VENDOR_DEFINED') return name
   const code: unknown = number ?? Reflect.get(error, 'code')
@@ -88,7 +89,7 @@ export function isNotAuthentic(error: unknown): boolean {
 /** What a failure is told as. */
 export function reasonOf(error: unknown): string {
   const value = returnValueOf(error)
-  if (value === undefined) return error instanceof Error ? error.message : String(error)
+  if (value === undefined) return isError(error) ? error.message : String(error)
   const meaning = MEANINGS[value]
   return meaning === undefined ? `the token answered ${value}` : `${meaning} (${value})`
 }

@@ -1,7 +1,8 @@
 /** The calls of AWS KMS that make branch keys, which never leave it unwrapped: framework/branch-key-store.md "Wrapped Branch Key Creation". */
 import { GenerateDataKeyWithoutPlaintextCommand, ReEncryptCommand } from '@aws-sdk/client-kms'
 import type { EncryptionContext } from '../../../format/encryption-context.ts'
-import { type KmsCall, anotherKey, grantTokensOf, requestOf, sendOptions } from '../kms-calls.ts'
+import { type KmsCall, anotherKey, grantTokensOf, requestOf } from '../kms-calls.ts'
+import { callKms } from '../kms-request.ts'
 
 /** Branch keys and beacon keys have so many bytes. */
 export const BRANCH_KEY_BYTES = 32
@@ -9,7 +10,9 @@ export const BRANCH_KEY_BYTES = 32
 /** A new branch key, wrapped with the encryption context of the call. */
 export async function generateBranchKey(call: KmsCall): Promise<Uint8Array> {
   const command = new GenerateDataKeyWithoutPlaintextCommand({ ...requestOf(call), NumberOfBytes: BRANCH_KEY_BYTES })
-  const { CiphertextBlob, KeyId } = await call.client.send(command, sendOptions(call))
+  const { CiphertextBlob, KeyId } = await callKms('GenerateDataKeyWithoutPlaintext', call, (options) =>
+    call.client.send(command, options),
+  )
   return checked(call, CiphertextBlob, KeyId)
 }
 
@@ -27,7 +30,9 @@ export async function rewrapBranchKey(
     DestinationEncryptionContext: { ...destination },
     ...grantTokensOf(call.grantTokens),
   })
-  const { CiphertextBlob, KeyId, SourceKeyId } = await call.client.send(command, sendOptions(call))
+  const { CiphertextBlob, KeyId, SourceKeyId } = await callKms('ReEncrypt', call, (options) =>
+    call.client.send(command, options),
+  )
   if (SourceKeyId !== call.keyId) throw new Error(anotherKey(SourceKeyId))
   return checked(call, CiphertextBlob, KeyId)
 }

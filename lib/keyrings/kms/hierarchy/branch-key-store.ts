@@ -4,14 +4,8 @@ import { UnwrapError, WrapError } from '../../../errors.ts'
 import { type EncryptionContext, encryptionContextOf } from '../../../format/encryption-context.ts'
 import type { BranchKeyMaterials } from '../../../materials/cryptographic-materials-cache.ts'
 import type { CallOptions } from '../../../materials/keyring.ts'
-import {
-  type KmsCall,
-  checkedGrantTokens,
-  clientFor,
-  decryptDataKey,
-  kmsReason,
-  withoutResponse,
-} from '../kms-calls.ts'
+import { type KmsCall, checkedGrantTokens, clientFor, decryptDataKey, kmsReason } from '../kms-calls.ts'
+import { withoutResponse } from '../kms-request.ts'
 import { type KmsClientProvider, ownClients } from '../kms-client.ts'
 import { BRANCH_KEY_BYTES, generateBranchKey, rewrapBranchKey } from './branch-key-calls.ts'
 import { checkBranchKeyId, checkText } from './branch-key-id.ts'

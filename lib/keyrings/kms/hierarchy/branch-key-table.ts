@@ -1,8 +1,9 @@
 /** The Amazon DynamoDB table of a branch key store: framework/branch-key-store.md. Loads the AWS SDK's client at its first use. */
+import { isError } from '../../../errors.ts'
 import type * as DynamoDb from '@aws-sdk/client-dynamodb'
 import { setTimeout } from 'node:timers/promises'
 import type { CallOptions } from '../../../materials/keyring.ts'
-import { sendOptions, withoutResponse } from '../kms-calls.ts'
+import { sendOptions, withoutResponse } from '../kms-request.ts'
 import { clientSettings } from '../kms-client.ts'
 import { type BranchKeyItem, ID_NAME, TYPE_NAME, WRAPPED_KEY_NAME } from './branch-key-item.ts'
 
@@ -167,11 +168,11 @@ function checkSchema({ KeySchema = [], AttributeDefinitions = [] }: DynamoDb.Tab
 }
 
 function isConditionFailure(error: unknown): boolean {
-  if (!(error instanceof Error)) return false
+  if (!isError(error)) return false
   const { CancellationReasons } = error as Partial<DynamoDb.TransactionCanceledException> // where it is one
   return CancellationReasons?.some(({ Code }) => Code === 'ConditionalCheckFailed') === true
 }
 
 function nameOf(error: unknown): string | undefined {
-  return error instanceof Error ? error.name : undefined
+  return isError(error) ? error.name : undefined
 }
