@@ -33,6 +33,7 @@ const OF_OTHERS: readonly string[] = [
     'AccessDenied',
     'AWS_REGION',
     'AWS_PROFILE',
+    'NO_COLOR',
     'AWS_ENDPOINT_URL',
     'AWS_ENDPOINT_URL_S3',
   ],

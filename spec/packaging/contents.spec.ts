@@ -9,7 +9,7 @@ import { UnavailableError, preparedOrPending } from '../interop/pending.ts'
 import { type Packed, packedPackage } from './installed.ts'
 
 const run = promisify(execFile)
-const MOST_BYTES = 1024 * 1024
+const MOST_BYTES = 1_000_000
 
 /** What the build writes beside what it compiles: a man page and a schema. */
 const made = (path: string): boolean => /\.(?:1|json)$/.test(path)
