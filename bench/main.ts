@@ -1,5 +1,5 @@
 /**
- * `npm run bench`: asks all questions, one process each, and writes RESULTS.md, results.json, results.html and the
+ * `npm run bench`: asks all questions, one process each, and writes RESULTS.md, results.json, results.html, results.svg and the
  * README's table.
  *
  *     npm run bench -- [--full] [--check] [--nodes 20,24] [--question NAME]… [--engine native|node]…
@@ -19,7 +19,7 @@ import { cryptoEngine } from '#lib/crypto/engine'
 import { nodeOfVersion } from '../scripts/node-binary.ts'
 import { QUESTIONS, resultsMarkdown, withReadmeTable } from './support/markdown.ts'
 import { type Answer, type QuestionName, type Results, missedOf } from './support/measurement.ts'
-import { resultsPage } from './support/page.ts'
+import { resultsPage, resultsPicture } from './support/page.ts'
 import { MIB, QUESTION_OPTIONS, positive } from './support/question.ts'
 import { onSignal } from './support/signals.ts'
 import { measurementTable } from './support/tables.ts'
@@ -102,7 +102,9 @@ async function write(results: Results): Promise<void> {
   await writeFile(join(FOLDER, 'results.json'), `${JSON.stringify(results, undefined, 2)}\n`)
   await writeFile(join(FOLDER, 'RESULTS.md'), resultsMarkdown(results))
   await writeFile(join(FOLDER, 'results.html'), resultsPage(results))
-  console.log(`\nwritten: RESULTS.md, results.json and results.html in ${FOLDER}`)
+  const picture = resultsPicture(results)
+  if (picture !== undefined) await writeFile(join(FOLDER, 'results.svg'), picture)
+  console.log(`\nwritten: RESULTS.md, results.json, results.html and results.svg in ${FOLDER}`)
   if (flags.output !== undefined) return
   const readme = join(ROOT, 'README.md')
   await writeFile(readme, withReadmeTable(await readFile(readme, 'utf8'), results))

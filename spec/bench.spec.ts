@@ -42,8 +42,8 @@ describe('benchmark', function () {
 
   after(() => rm(folder, { recursive: true }))
 
-  it('writes the three files, and nothing else', async () => {
-    assert.deepEqual((await readdir(folder)).sort(), ['RESULTS.md', 'results.html', 'results.json'])
+  it('writes the four files, and nothing else', async () => {
+    assert.deepEqual((await readdir(folder)).sort(), ['RESULTS.md', 'results.html', 'results.json', 'results.svg'])
   })
 
   it('answers every question, with numbers that could be', () => {
@@ -140,12 +140,52 @@ describe('benchmark', function () {
       })
     }
 
+    for (const scheme of ['light', 'dark'] as const) {
+      it(`has a picture for the README: ${scheme}`, async () => {
+        await page.setViewport({ width: 1000, height: 1400 })
+        await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }])
+        await page.goto(pathToFileURL(join(folder, 'results.svg')).href) // as XML: what is ill formed shows an error
+        const { root: tag, paper, ink, bars, texts } = (await page.evaluate(pictured)) as Pictured // what it gives
+        assert.equal(tag, 'svg')
+        assert.equal(luminance(paper) > 0.5, scheme === 'light')
+        assert.ok(contrast(ink, paper) >= CONTRAST.text)
+        const asked = results.measurements.filter(
+          ({ question, axes }) => question === 'throughput' && axes['suite'] === 'unsigned 0x0478',
+        )
+        const figures = new Set(asked.flatMap((each) => each.figures.map(({ value }) => numberText(value))))
+        assert.equal(bars, texts.filter((text) => figures.has(text)).length)
+        assert.ok(bars >= 8)
+      })
+    }
+
     it('fits a telephone', async () => {
+      await page.goto(pathToFileURL(join(folder, 'results.html')).href)
       await page.setViewport({ width: 375, height: 700 })
       assert.equal(await page.evaluate('document.documentElement.scrollWidth'), 375)
     })
   })
 })
+
+interface Pictured {
+  readonly root: string
+  readonly paper: readonly [number, number, number]
+  readonly ink: readonly [number, number, number]
+  readonly bars: number
+  readonly texts: readonly string[]
+}
+
+/** Runs in the browser. */
+const pictured = `(() => {
+  const svg = document.documentElement
+  const color = (text) => text.match(/[\\d.]+/g).slice(0, 3).map(Number)
+  return {
+    root: svg.tagName,
+    paper: color(getComputedStyle(svg).backgroundColor),
+    ink: color(getComputedStyle(svg).color),
+    bars: document.querySelectorAll('[aria-label=bar] rect').length,
+    texts: [...document.querySelectorAll('text')].map((text) => text.textContent),
+  }
+})()`
 
 interface Box {
   readonly left: number

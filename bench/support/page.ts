@@ -5,7 +5,7 @@ import { type Drawn, KINDS, plotsOf } from './plots.ts'
 import { columnsOf, measurementRows } from './tables.ts'
 import { TITLES } from './titles.ts'
 
-const STYLE = `
+const COLOURS = `
 :root {
   color-scheme: light dark;
   --paper: #ffffff; --ink: #1f2328; --quiet: #59636e; --line: #d1d9e0; --missed: #b3261e;
@@ -16,7 +16,12 @@ const STYLE = `
     --paper: #14171c; --ink: #e6e8eb; --quiet: #9aa4b0; --line: #333b45; --missed: #ff8a80;
     --ours: #5aa9ff; --ours-node: #3f7fc4; --other: #f0a05a; --floor: #8b95a5;
   }
-}
+}`
+
+/** Of the picture: what most speed is asked of. */
+const PICTURED_SUITE = 'unsigned 0x0478'
+
+const STYLE = `${COLOURS}
 body { margin: 0 auto; padding: 2rem 1rem; max-width: 60rem; background: var(--paper); color: var(--ink);
   font: 16px/1.5 system-ui, sans-serif; }
 figure { margin: 1.5rem 0; }
@@ -60,6 +65,21 @@ ${leftOut.length === 0 ? '' : `<h2>Left out</h2>\n<ul>${leftOut.map((why) => `<l
 </body>
 </html>
 `
+}
+
+/**
+ * results.svg, for the README: streams in process in the suite without signatures, of the first version of Node; no picture
+ * where that was not measured.
+ */
+export function resultsPicture({ measurements }: Results): string | undefined {
+  const [plot] = plotsOf(
+    measurements.filter(({ question, axes }) => question === 'throughput' && axes['suite'] === PICTURED_SUITE),
+  )
+  if (plot === undefined) return undefined
+  const style = `<style>${COLOURS}\nsvg { background: var(--paper); color: var(--ink); font-family: sans-serif; }</style>`
+  const [, tag, rest] = /^(<svg [^>]*>)([^]*)$/.exec(plot.svg)!
+  const named = tag!.includes(' xmlns=') ? tag! : tag!.replace('<svg ', '<svg xmlns="http://www.w3.org/2000/svg" ')
+  return `${named}<title>${escaped(plot.title)}</title>${style}${rest!}\n`
 }
 
 function section({ title, how }: { title: string; how: string }, measurements: readonly Measurement[]): string {
