@@ -10,10 +10,10 @@ const run = promisify(execFile)
 
 const INSTALL_TIMEOUT_MS = 120_000
 
-/** Unpacks packages into an empty folder. Lists of packages that are missing or old are fetched into it. */
+/** Unpacks packages into an empty folder, or one that is not there yet. Lists of packages that are missing or old are fetched into it. */
 export async function unpackPackages(folder: string, packages: readonly string[]): Promise<void> {
   const lists = join(folder, 'lists')
-  await mkdir(lists)
+  await mkdir(lists, { recursive: true })
   const apart = ['-o', `Dir::State::lists=${lists}`, '-o', `Dir::Cache=${lists}`, '-o', 'APT::Sandbox::User=']
   const options = { cwd: folder, timeout: INSTALL_TIMEOUT_MS }
   await run('apt-get', ['download', ...packages], options).catch(async () => {

@@ -1,6 +1,5 @@
 /** zsh and fish, from where the system has them or, unpacked, from Debian's packages. */
 import { execFile } from 'node:child_process'
-import { mkdir } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { cachedFolder, lastLine } from '../interop/cached-folder.ts'
 import { UnavailableError } from '../interop/pending.ts'
@@ -26,10 +25,7 @@ export async function shell(name: keyof typeof PACKAGES): Promise<Shell> {
   const installed = await run('sh', ['-c', `command -v ${name}`]).catch(() => undefined)
   if (installed !== undefined) return { path: installed.stdout.trim(), env: {}, root: '' }
   const { names, path } = PACKAGES[name]
-  const make = async (folder: string): Promise<void> => {
-    await mkdir(folder, { recursive: true })
-    await unpackPackages(folder, names)
-  }
+  const make = (folder: string): Promise<void> => unpackPackages(folder, names)
   try {
     const root = await cachedFolder({ name, stamp: names.join(' '), proof: path, make })
     const { stdout } = await run('sh', ['-c', 'ls -d "$0"/usr/lib/*-linux-*', root])

@@ -1,7 +1,6 @@
 /** A terminal that a program can't tell from a person's: a window of tmux, from the system or its unpacked package. */
 import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { promisify } from 'node:util'
@@ -29,10 +28,7 @@ export async function tmuxProgram(): Promise<Program> {
   if (await starts(installed)) return installed
   let reason = 'it does not start'
   for (const names of PACKAGES) {
-    const make = async (folder: string): Promise<void> => {
-      await mkdir(folder, { recursive: true })
-      await unpackPackages(folder, names)
-    }
+    const make = (folder: string): Promise<void> => unpackPackages(folder, names)
     try {
       const root = await cachedFolder({ name: 'tmux', stamp: names.join(' '), proof: 'usr/bin/tmux', make })
       const { stdout } = await run('sh', ['-c', 'ls -d "$0"/usr/lib/*-linux-*', root])
