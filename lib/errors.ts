@@ -149,6 +149,11 @@ export function isError(value: unknown): value is Error {
   return value instanceof Error || /^\[object (?:Error|DOMException)\]$/.test(Object.prototype.toString.call(value))
 }
 
+/** What was thrown, in words. */
+export function messageOf(value: unknown): string {
+  return isError(value) ? value.message : String(value)
+}
+
 /** What was thrown, if it is an error; else an error that says it. */
 export function asError(value: unknown): Error {
   return isError(value) ? value : new Error(String(value))

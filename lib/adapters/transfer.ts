@@ -3,11 +3,17 @@ import { pipeline } from 'node:stream/promises'
 import { ChangedError, LengthError, LimitError, isError } from '../errors.ts'
 import type { MessageHeader } from '../format/message-header.ts'
 import { abortError } from '../streams/abort-error.ts'
-import { DecryptStream } from '../streams/decrypt-stream.ts'
-import { EncryptStream } from '../streams/encrypt-stream.ts'
-import type { DecryptOptions, EncryptOptions } from '../streams/options.ts'
-import type { MessageStats, ProtocolTransform } from '../streams/protocol-transform.ts'
-import { type ReencryptOptions, ReencryptStream } from '../streams/reencrypt.ts'
+import { decryptProtocol } from '../streams/decrypt-stream.ts'
+import { encryptProtocol } from '../streams/encrypt-stream.ts'
+import { type DecryptOptions, type EncryptOptions, decryptSettings, encryptSettings } from '../streams/options.ts'
+import type { OutputMemory } from '../streams/output-memory.ts'
+import {
+  type DriverOptions,
+  type MessageStats,
+  type Protocol,
+  ProtocolTransform,
+} from '../streams/protocol-transform.ts'
+import { type ReencryptOptions, reencryptProtocol } from '../streams/reencrypt.ts'
 import type { FileSource } from './file-source.ts'
 import type { FileTarget } from './file-target.ts'
 import { MessageReader } from './message-reader.ts'
@@ -24,6 +30,13 @@ export interface FileResult {
 /** Says for a chunk written to a stream only when it was worked on: the blocks of a file are used again. */
 const ONE_BLOCK_AT_A_TIME = { writableHighWaterMark: 1 } as const
 
+/** A message's stream between files, whose output lies in memory that the target gives back. */
+class TransferStream extends ProtocolTransform {
+  constructor(protocol: Protocol, options: DriverOptions, memory: OutputMemory | undefined) {
+    super(protocol, { ...options, ...ONE_BLOCK_AT_A_TIME }, { memory })
+  }
+}
+
 /** Encrypts a source into a target, and ends the target. A file that grows or shrinks meanwhile is a `ChangedError`. */
 export async function encryptTransfer(
   source: FileSource,
@@ -37,9 +50,8 @@ export async function encryptTransfer(
     ...(bound !== undefined && { plaintextLengthBound: bound }),
   }
   try {
-    return await transfer(source, target, signal, () => {
-      return new EncryptStream({ ...options, ...said, ...ONE_BLOCK_AT_A_TIME }, target.memory)
-    })
+    const protocol = (): Protocol => encryptProtocol(encryptSettings({ ...options, ...said }))
+    return await transfer(source, target, protocol, { ...options, signal })
   } catch (cause) {
     if (bound !== undefined && cause instanceof LimitError) {
       throw new ChangedError('the file changed while it was read: it is longer than when it was opened', { cause })
@@ -72,8 +84,8 @@ export async function decryptTransfer(
   { signal, ...options }: DecryptOptions,
 ): Promise<FileResult> {
   const verifyFirst = options.verifyFirst ?? target.direct
-  const decryption = { ...options, verifyFirst, ...ONE_BLOCK_AT_A_TIME }
-  return transfer(source, target, signal, () => new DecryptStream(decryption, target.memory))
+  const protocol = (): Protocol => decryptProtocol(decryptSettings({ ...options, verifyFirst }))
+  return transfer(source, target, protocol, { ...options, signal })
 }
 
 /** Decrypts a source and encrypts it anew into a target, and ends the target. */
@@ -86,10 +98,8 @@ export async function reencryptTransfer(
   // No plaintext is longer than its message: so data keys can be used again where the caller wants that.
   const most = isBounded(to) ? undefined : (source.length ?? source.lengthBound)
   const bound = most === undefined ? {} : { plaintextLengthBound: most }
-  return transfer(source, target, signal, () => {
-    const driven = { ...options, ...ONE_BLOCK_AT_A_TIME }
-    return new ReencryptStream({ ...from, verifyFirst }, { ...to, ...bound }, driven, target.memory)
-  })
+  const protocol = (): Protocol => reencryptProtocol({ ...from, verifyFirst }, { ...to, ...bound })
+  return transfer(source, target, protocol, { ...options, signal })
 }
 
 /** Chooses a range, both ends included, of a plaintext of that many bytes. */
@@ -130,14 +140,14 @@ export async function rangeTransfer(
 }
 
 /** Pipes a source through a stream into a target, and ends the target either way. */
-export async function transfer(
+async function transfer(
   source: FileSource,
   target: FileTarget,
-  signal: AbortSignal | undefined,
-  makeStream: () => ProtocolTransform,
+  makeProtocol: () => Protocol,
+  { signal, ...options }: Omit<DriverOptions, 'signal'> & { readonly signal: AbortSignal | undefined },
 ): Promise<FileResult> {
   try {
-    const stream = makeStream()
+    const stream = new TransferStream(makeProtocol(), options, target.memory)
     if (signal?.aborted === true) throw abortError(signal)
     // The signal is the pipeline's alone: a stream that had it could fail before anyone listens.
     await pour([source.bytes, stream], target, signal)

@@ -1,5 +1,5 @@
 /** How the command fails: one line on stderr, and an exit code. */
-import { type EncryptionSdkError, type ErrorCode, isEncryptionSdkError } from '../errors.ts'
+import { type EncryptionSdkError, type ErrorCode, isEncryptionSdkError, messageOf } from '../errors.ts'
 
 /** The command was called wrongly. */
 export class UsageError extends Error {
@@ -14,7 +14,7 @@ export class FileFailure extends Error {
   readonly advice: string | undefined
 
   constructor(file: string, cause: unknown, advice?: string) {
-    super(cause instanceof Error ? cause.message : String(cause), { cause })
+    super(messageOf(cause), { cause })
     this.file = file
     this.advice = advice
   }
@@ -101,7 +101,7 @@ export function describeFailure(error: unknown): string {
     const about = isNamed ? '' : `${error.file}: `
     return oneLine(`${about}${withCode(error.message, error.cause)}${advice === undefined ? '' : `; ${advice}`}`)
   }
-  return oneLine(withCode(error instanceof Error ? error.message : String(error), error))
+  return oneLine(withCode(messageOf(error), error))
 }
 
 function adviceFor(error: unknown): string | undefined {

@@ -1,5 +1,5 @@
 /** Whether the addon of native/ serves, or node:crypto alone: chosen once a process. */
-import { isError } from '../errors.ts'
+import { messageOf } from '../errors.ts'
 import { type NativeAddon, loadNativeAddon } from './native-addon.ts'
 
 /**
@@ -22,7 +22,7 @@ export function chooseAddon(
     return load()
   } catch (cause) {
     if (wanted === undefined) return undefined
-    const reason = isError(cause) ? cause.message : String(cause)
+    const reason = messageOf(cause)
     throw new Error(`"ESDK_ENGINE" is native, but the native engine can't be loaded: ${reason}`, { cause })
   }
 }

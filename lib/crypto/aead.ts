@@ -2,6 +2,7 @@
 import { type KeyObject, createCipheriv, createDecipheriv } from 'node:crypto'
 import { IV_BYTES, TAG_BYTES } from '../format/header-authentication.ts'
 import { chosenAddon } from './addon-choice.ts'
+import { withKeyBytes } from './key-bytes.ts'
 import type { NativeAddon } from './native-addon.ts'
 
 /** Ciphertext and tag. */
@@ -65,7 +66,7 @@ export class AeadKey {
 
   #sealNatively(addon: NativeAddon, iv: Uint8Array, aad: Uint8Array, plaintext: Uint8Array): Sealed {
     const sealed = Buffer.allocUnsafe(plaintext.length + TAG_BYTES)
-    this.#withKey((key) => {
+    withKeyBytes(this.#key, (key) => {
       addon.sealOnce(key, iv, aad, plaintext, sealed)
     })
     return { ciphertext: sealed.subarray(0, plaintext.length), tag: sealed.subarray(plaintext.length) }
@@ -79,17 +80,8 @@ export class AeadKey {
     tag: Uint8Array,
   ): Buffer | undefined {
     const plaintext = Buffer.allocUnsafe(ciphertext.length)
-    const authentic = this.#withKey((key) => addon.openOnce(key, iv, aad, ciphertext, plaintext, tag))
+    const authentic = withKeyBytes(this.#key, (key) => addon.openOnce(key, iv, aad, ciphertext, plaintext, tag))
     return authentic ? plaintext : undefined
-  }
-
-  #withKey<T>(work: (key: Buffer) => T): T {
-    const key = this.#key.export()
-    try {
-      return work(key)
-    } finally {
-      key.fill(0)
-    }
   }
 }
 

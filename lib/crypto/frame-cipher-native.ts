@@ -10,12 +10,13 @@ import {
   frameNotAuthentic,
   frameOutOfOrder,
 } from './frame-cipher.ts'
+import { withKeyBytes } from './key-bytes.ts'
 import type { NativeAddon, NativeHandle } from './native-addon.ts'
 
 /**
- * A frame cipher over the addon. Each batch gets fresh memory unless its caller has some: `Buffer.allocUnsafeSlow` is
- * as fast as any other that is not kept beyond its use. What comes once a message (its final frame, or its content without frames) has a
- * cipher of its own, under the same counter: a short message then needs no handle.
+ * A frame cipher over the addon. Each batch gets fresh memory unless its caller has some: `Buffer.allocUnsafeSlow` is as
+ * fast as any other that is not kept beyond its use. What comes once a message (its final frame, or its content without
+ * frames) has a cipher of its own, under the same counter: a short message then needs no handle.
  */
 export class NativeFrameCipher implements FrameCipher {
   readonly #addon: NativeAddon
@@ -101,12 +102,8 @@ export class NativeFrameCipher implements FrameCipher {
   #openHandle(): NativeHandle {
     if (this.#handle !== undefined) return this.#handle
     const { messageKey, messageId, frameLength } = this.#parameters
-    const key = messageKey.export()
-    try {
-      this.#handle = this.#addon.create(key, bodyAad(messageId, 'regular', 1, frameLength), frameLength)
-    } finally {
-      key.fill(0)
-    }
+    const aad = bodyAad(messageId, 'regular', 1, frameLength)
+    this.#handle = withKeyBytes(messageKey, (key) => this.#addon.create(key, aad, frameLength))
     return this.#handle
   }
 

@@ -2,6 +2,7 @@
 import { type KeyObject, createHmac, createSecretKey, hkdfSync, timingSafeEqual } from 'node:crypto'
 import type { AlgorithmSuite } from '../format/algorithm-suite.ts'
 import { chosenAddon } from './addon-choice.ts'
+import { withKeyBytes } from './key-bytes.ts'
 import type { NativeAddon } from './native-addon.ts'
 
 /** The key that seals header and frames and, of a committing suite, the commitment to the data key. */
@@ -50,13 +51,9 @@ export function deriveMessageKeys(
  * it than all else that a short message needs. Both results are within one block of the hash.
  */
 function deriveTwo(dataKey: KeyObject, salt: Buffer, info: Buffer): readonly [Buffer, Buffer] {
-  const raw = dataKey.export()
-  let extracted: KeyObject
-  try {
-    extracted = secretKey(createHmac('sha512', createSecretKey(salt)).update(raw).digest())
-  } finally {
-    raw.fill(0)
-  }
+  const extracted = withKeyBytes(dataKey, (raw) =>
+    secretKey(createHmac('sha512', createSecretKey(salt)).update(raw).digest()),
+  )
   const expand = (label: Buffer): Buffer => createHmac('sha512', extracted).update(label).update(FIRST_BLOCK).digest()
   return [expand(info), expand(COMMITMENT_LABEL).subarray(0, COMMITMENT_BYTES)]
 }
@@ -67,13 +64,10 @@ function deriveTwoNatively(
   salt: Buffer,
   info: Buffer,
 ): readonly [Buffer, Buffer] {
-  const raw = dataKey.export()
   const derived = Buffer.alloc(2 * COMMITMENT_BYTES)
-  try {
+  withKeyBytes(dataKey, (raw) => {
     addon.deriveTwo(raw, salt, info, COMMITMENT_LABEL, derived)
-  } finally {
-    raw.fill(0)
-  }
+  })
   return [derived.subarray(0, COMMITMENT_BYTES), derived.subarray(COMMITMENT_BYTES)]
 }
 

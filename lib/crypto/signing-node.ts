@@ -1,10 +1,11 @@
 /** ECDSA in JavaScript: node:crypto signs neither a finished digest nor twice. */
 import type { KeyObject } from 'node:crypto'
 import type { SignatureAlgorithm } from '../format/algorithm-suite.ts'
+import { ecdsaOfLength } from './ecdsa-length.ts'
 
 /**
- * A DER signature over a digest, of exactly the algorithm's length. Of s and n - s, both valid, one usually has it; else
- * signs again. The curves are loaded when the first message is signed: most programs never need them.
+ * A DER signature over a digest, of exactly the algorithm's length. The curves are loaded when the first message is signed:
+ * most programs never need them.
  */
 export async function signDigestInJavaScript(
   algorithm: SignatureAlgorithm,
@@ -19,11 +20,9 @@ export async function signDigestInJavaScript(
   const options = { prehash: false, lowS: false, extraEntropy: true }
   try {
     for (;;) {
-      const { r, s } = curve.Signature.fromBytes(curve.sign(digest, secret, options), 'compact')
-      for (const candidate of [s, curve.Point.Fn.ORDER - s]) {
-        const der = new curve.Signature(r, candidate).toBytes('der')
-        if (der.length === algorithm.signatureBytes) return Buffer.from(der)
-      }
+      const signature = curve.Signature.fromBytes(curve.sign(digest, secret, options), 'compact')
+      const fitting = ecdsaOfLength(algorithm, Buffer.from(signature.toBytes('der')))
+      if (fitting !== undefined) return fitting
     }
   } finally {
     secret.fill(0)

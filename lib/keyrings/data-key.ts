@@ -1,5 +1,6 @@
 /** Generating, and briefly unpacking, data keys. */
 import type { KeyObject } from 'node:crypto'
+import { withKeyBytes, withKeyBytesAsync } from '../crypto/key-bytes.ts'
 import { secretKey } from '../crypto/message-keys.ts'
 import { fewRandomBytes } from '../crypto/random.ts'
 import type { EncryptedDataKey } from '../format/encrypted-data-key.ts'
@@ -11,12 +12,7 @@ export function addEncryptedDataKey(
   wrap: (dataKey: Buffer) => EncryptedDataKey,
 ): EncryptionMaterials {
   const dataKey = dataKeyOf(materials)
-  const raw = dataKey.export()
-  try {
-    return withDataKey(materials, dataKey, wrap(raw))
-  } finally {
-    raw.fill(0)
-  }
+  return withDataKey(materials, dataKey, withKeyBytes(dataKey, wrap))
 }
 
 /** The same where wrapping takes a while. The bytes are `wrap`'s until its promise is settled. */
@@ -25,12 +21,7 @@ export async function addEncryptedDataKeyAsync(
   wrap: (dataKey: Buffer) => Promise<EncryptedDataKey>,
 ): Promise<EncryptionMaterials> {
   const dataKey = dataKeyOf(materials)
-  const raw = dataKey.export()
-  try {
-    return withDataKey(materials, dataKey, await wrap(raw))
-  } finally {
-    raw.fill(0)
-  }
+  return withDataKey(materials, dataKey, await withKeyBytesAsync(dataKey, wrap))
 }
 
 function dataKeyOf({ dataKey, suite }: EncryptionMaterials): KeyObject {

@@ -1,5 +1,5 @@
 /** The multi-keyring: framework/multi-keyring.md. */
-import { type Attempt, UnwrapError, WrapError, isEncryptionSdkError, isError } from '../errors.ts'
+import { type Attempt, UnwrapError, WrapError, isEncryptionSdkError, messageOf } from '../errors.ts'
 import type { EncryptedDataKey } from '../format/encrypted-data-key.ts'
 import { type CallOptions, type Keyring, unwrapWith, wrapWith } from '../materials/keyring.ts'
 import type { DecryptionMaterials, EncryptionMaterials } from '../materials/materials.ts'
@@ -64,7 +64,7 @@ export class MultiKeyring implements Keyring {
         options.signal?.throwIfAborted()
         failures.push(failure)
         if (isUnwrapError(failure)) attempts.push(...failure.attempts)
-        else attempts.push({ reason: isError(failure) ? failure.message : String(failure), cause: failure })
+        else attempts.push({ reason: messageOf(failure), cause: failure })
       }
     }
     throw new UnwrapError(attempts, { cause: new AggregateError(failures, 'every keyring failed') })

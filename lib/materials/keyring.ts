@@ -1,5 +1,5 @@
 /** The keyring interface: framework/keyring-interface.md. */
-import { UnwrapError, WrapError, isEncryptionSdkError, isError } from '../errors.ts'
+import { UnwrapError, WrapError, isEncryptionSdkError, messageOf } from '../errors.ts'
 import type { EncryptedDataKey } from '../format/encrypted-data-key.ts'
 import {
   type DecryptionMaterials,
@@ -93,6 +93,6 @@ async function coded<T>(
   } catch (cause) {
     signal?.throwIfAborted()
     if (isEncryptionSdkError(cause)) throw cause
-    throw wrap(`the keyring failed: ${isError(cause) ? cause.message : String(cause)}`, cause)
+    throw wrap(`the keyring failed: ${messageOf(cause)}`, cause)
   }
 }

@@ -1,7 +1,6 @@
 /** DecryptStream: client-apis/decrypt.md as a Transform. */
 import { decryptMessage } from './decrypt-message.ts'
 import { type DecryptOptions, type DecryptSettings, decryptSettings } from './options.ts'
-import type { OutputMemory } from './output-memory.ts'
 import { type Protocol, ProtocolTransform, type StreamOptions } from './protocol-transform.ts'
 import { traced } from './traced.ts'
 import { decryptVerifiedMessage } from './verify-first.ts'
@@ -23,9 +22,8 @@ export const NO_STRINGS =
  * @throws TypeError | RangeError from the constructor, when an option is unfit.
  */
 export class DecryptStream extends ProtocolTransform {
-  /** @param memory for streams of the library itself: where output lies, if whoever reads it gives it back */
-  constructor(options: DecryptStreamOptions, memory?: OutputMemory) {
-    super(decryptProtocol(decryptSettings(options)), options, { refuseStrings: NO_STRINGS, memory })
+  constructor(options: DecryptStreamOptions) {
+    super(decryptProtocol(decryptSettings(options)), options, { refuseStrings: NO_STRINGS })
   }
 }
 

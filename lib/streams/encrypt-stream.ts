@@ -1,7 +1,6 @@
 /** EncryptStream: client-apis/encrypt.md as a Transform. */
 import { encryptMessage } from './encrypt-message.ts'
 import { type EncryptOptions, type EncryptSettings, encryptSettings } from './options.ts'
-import type { OutputMemory } from './output-memory.ts'
 import { type Protocol, ProtocolTransform, type StreamOptions } from './protocol-transform.ts'
 import { traced } from './traced.ts'
 
@@ -16,9 +15,8 @@ export interface EncryptStreamOptions extends EncryptOptions, StreamOptions {}
  * @throws TypeError | RangeError from the constructor, when an option is unfit.
  */
 export class EncryptStream extends ProtocolTransform {
-  /** @param memory for streams of the library itself: where output lies, if whoever reads it gives it back */
-  constructor(options: EncryptStreamOptions, memory?: OutputMemory) {
-    super(encryptProtocol(encryptSettings(options)), options, { memory })
+  constructor(options: EncryptStreamOptions) {
+    super(encryptProtocol(encryptSettings(options)), options)
   }
 }
 

@@ -40,12 +40,13 @@ export function reencrypt(source: ByteSource, { from, to, ...options }: Reencryp
 
 /** What {@link reencrypt} returns. */
 export class ReencryptStream extends ProtocolTransform {
-  constructor(from: DecryptOptions, to: EncryptOptions, options: DriverOptions, memory?: OutputMemory) {
-    super(reencryptProtocol(from, to), options, { refuseStrings: NO_STRINGS, memory })
+  constructor(from: DecryptOptions, to: EncryptOptions, options: DriverOptions) {
+    super(reencryptProtocol(from, to), options, { refuseStrings: NO_STRINGS })
   }
 }
 
-function reencryptProtocol(from: DecryptOptions, to: EncryptOptions): Protocol {
+/** The protocol of a re-encryption. @throws TypeError | RangeError when an option is unfit. */
+export function reencryptProtocol(from: DecryptOptions, to: EncryptOptions): Protocol {
   const decryption = decryptSettings(from)
   encryptSettings({ ...to, requiredEncryptionContextKeys: [] }) // they may be among the pairs that are carried over
   return traced('reencrypt', async function* (input, session) {

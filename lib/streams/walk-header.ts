@@ -21,7 +21,7 @@ export interface WalkedHeader {
 const LIMITS = { ...DEFAULT_HEADER_LIMITS, maxFrameBytes: MAX_FRAME_BYTES }
 
 /** @throws MalformedMessageError | TruncatedMessageError | LimitError | UnsupportedError */
-export async function readTracedHeader(queue: ByteQueue): Promise<WalkedHeader> {
+export async function walkHeader(queue: ByteQueue): Promise<WalkedHeader> {
   const seen: Buffer[] = []
   const reading = recorded(readWhole(), LIMITS.maxHeaderBytes, 'header')
   let step = reading.next()

@@ -2,7 +2,7 @@
  * Walking through a message without any key: data-format/message-body.md. What is found is not authenticated: that a
  * message looks whole here says nothing of who wrote it. Memory stays the same whatever the size.
  */
-import { MalformedMessageError } from '../errors.ts'
+import { MalformedMessageError, asError } from '../errors.ts'
 import {
   FINAL_FRAME,
   FINAL_FRAME_MARK,
@@ -17,7 +17,7 @@ import type { Reading } from '../format/reading.ts'
 import type { ByteQueue } from './byte-queue.ts'
 import { NO_STRINGS } from './decrypt-stream.ts'
 import { type ByteSource, openSource, queueOf } from './sources.ts'
-import { type WalkedHeader, readTracedHeader } from './walk-header.ts'
+import { type WalkedHeader, walkHeader } from './walk-header.ts'
 
 /** A part of the body or what follows it: of equal frames all that stand together. Lengths in bytes. */
 export interface WalkedPart {
@@ -87,9 +87,9 @@ export class MessageWalk {
     }
     const queue = queueOf(open)
     try {
-      return new MessageWalk(await readTracedHeader(queue), queue, close)
+      return new MessageWalk(await walkHeader(queue), queue, close)
     } catch (error) {
-      close(error instanceof Error ? error : undefined)
+      close(asError(error))
       throw error
     }
   }

@@ -8,7 +8,7 @@ import {
   UploadPartCommand,
 } from '@aws-sdk/client-s3'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { LimitError, TransferError, isError } from '../../errors.ts'
+import { LimitError, TransferError, messageOf } from '../../errors.ts'
 import { unlessAborted } from '../../materials/shared-request.ts'
 import { abortError } from '../../streams/abort-error.ts'
 import { LinkedController } from '../../streams/linked-controller.ts'
@@ -189,7 +189,7 @@ export class MultipartUpload {
     } catch {
       const left = `and what was uploaded could not be removed: abort the multipart upload ${this.#id} of ${this.#what}`
       if (aborted) return Object.assign(abortError(watch.signal), { message: `The operation was aborted; ${left}` })
-      const reason = isError(error) ? error.message : String(error)
+      const reason = messageOf(error)
       return new TransferError(`${reason}; ${left}`, { cause: error })
     }
   }

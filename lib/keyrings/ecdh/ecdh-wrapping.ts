@@ -7,7 +7,7 @@ import { openAead, sealAead } from '../../crypto/aead.ts'
 import { decompressPoint } from '../../crypto/ec-point.ts'
 import { kdfCounterMode } from '../../crypto/kdf-counter-mode.ts'
 import { sameCommitment, secretKey } from '../../crypto/message-keys.ts'
-import { type Attempt, UnwrapError, WrapError, isError } from '../../errors.ts'
+import { type Attempt, UnwrapError, WrapError, messageOf } from '../../errors.ts'
 import type { EncryptedDataKey } from '../../format/encrypted-data-key.ts'
 import { encodeEncryptionContext } from '../../format/encryption-context.ts'
 import { IV_BYTES, TAG_BYTES } from '../../format/header-authentication.ts'
@@ -100,7 +100,7 @@ export async function unwrapEcdhDataKey(
       attempts.push({ key, reason: 'not authentic under this shared secret and encryption context' })
     } catch (cause) {
       signal?.throwIfAborted()
-      const text = unwrapping.reasonOf?.(cause) ?? (isError(cause) ? cause.message : String(cause))
+      const text = unwrapping.reasonOf?.(cause) ?? messageOf(cause)
       attempts.push({ key, reason: `no shared secret was obtained: ${text}`, cause })
     }
   }

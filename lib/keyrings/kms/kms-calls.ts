@@ -2,6 +2,7 @@
 import { DecryptCommand, EncryptCommand, GenerateDataKeyCommand } from '@aws-sdk/client-kms'
 import type { KeyObject } from 'node:crypto'
 import { secretKey } from '../../crypto/message-keys.ts'
+import { withKeyBytesAsync } from '../../crypto/key-bytes.ts'
 import { type Attempt, UnwrapError, WrapError, isError } from '../../errors.ts'
 import type { EncryptedDataKey } from '../../format/encrypted-data-key.ts'
 import type { EncryptionContext } from '../../format/encryption-context.ts'
@@ -51,14 +52,11 @@ export async function generateDataKey(
 
 /** Wraps a data key under the key. */
 export async function encryptDataKey(call: KmsCall, dataKey: KeyObject): Promise<EncryptedDataKey> {
-  const raw = dataKey.export()
-  try {
+  return withKeyBytesAsync(dataKey, async (raw) => {
     const command = new EncryptCommand({ ...requestOf(call), Plaintext: raw })
     const { CiphertextBlob, KeyId } = await callKms('Encrypt', call, (options) => call.client.send(command, options))
     return encryptedDataKeyOf(KeyId, CiphertextBlob)
-  } finally {
-    raw.fill(0)
-  }
+  })
 }
 
 /** Unwraps a data key under the key; the reason where what came back is not to be trusted. */

@@ -1,5 +1,5 @@
 /** Modules of PKCS #11: which are loaded, and when they are let go. */
-import { isError } from '../../errors.ts'
+import { isError, messageOf } from '../../errors.ts'
 import { CKF_OS_LOCKING_OK } from './pkcs11-constants.ts'
 import { TokenFailure, returnValueOf } from './token-failure.ts'
 
@@ -96,7 +96,7 @@ function loadLibrary(PKCS11: Pkcs11Class, path: string): Pkcs11Module {
   try {
     return new PKCS11(path)
   } catch (cause) {
-    const reason = isError(cause) ? cause.message : String(cause)
+    const reason = messageOf(cause)
     throw new TokenFailure(`the PKCS #11 module can't be loaded: ${reason}`, { cause })
   }
 }

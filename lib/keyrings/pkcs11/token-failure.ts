@@ -1,5 +1,5 @@
 /** What tokens answer when they fail, and what it is told as: PKCS #11 version 2.40, "Function return values". */
-import { isError } from '../../errors.ts'
+import { isError, messageOf } from '../../errors.ts'
 
 /** A failure to use a token, told in words that may be shown. */
 export class TokenFailure extends Error {
@@ -89,7 +89,7 @@ export function isNotAuthentic(error: unknown): boolean {
 /** What a failure is told as. */
 export function reasonOf(error: unknown): string {
   const value = returnValueOf(error)
-  if (value === undefined) return isError(error) ? error.message : String(error)
+  if (value === undefined) return messageOf(error)
   const meaning = MEANINGS[value]
   return meaning === undefined ? `the token answered ${value}` : `${meaning} (${value})`
 }
