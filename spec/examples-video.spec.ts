@@ -9,18 +9,16 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout } from 'node:timers/promises'
-import { RawAesKeyring } from 'esdk-streams'
 import { putObject } from 'esdk-streams/s3'
 import type { Browser, Page } from 'puppeteer-core'
 import { startChromium } from './browser/chromium.ts'
 import { encodePictures, greyAt, webm } from './browser/webm.ts'
-import { AES_JWK, AES_KEY } from './cli/command.ts'
+import { AES_JWK, KEYRING as keyring } from './cli/command.ts'
 import { useS3Server } from './emulators/s3-setup.ts'
 import { preparedOrPending } from './interop/pending.ts'
 
 const MIB = 1024 * 1024
 const START_TIMEOUT_MS = 180_000
-const keyring = new RawAesKeyring({ keyNamespace: 'esdk', keyName: 'k', wrappingKey: AES_KEY })
 
 describe('the example of a video server', () => {
   const s3 = useS3Server('versitygw')

@@ -6,7 +6,7 @@ import { resolve } from 'node:path'
 import { findConfig } from '#lib/cli/config'
 import type { Profile } from '#lib/cli/config-schema'
 import type { FileRecord } from '#lib/cli/record'
-import { AES_JWK, AES_KEY, OTHER_JWK, type Outcome, esdk, temporaryFolder } from './command.ts'
+import { AES_JWK, AES_KEY, OTHER_JWK, commandsIn, esdk, temporaryFolder } from './command.ts'
 
 const KMS_KEY = 'arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab'
 
@@ -26,13 +26,7 @@ describe('esdk.config.json', () => {
     await writeFile(folder.of('esdk.config.json'), JSON.stringify({ defaultProfile, profiles }))
   }
 
-  const run = (...args: string[]): Promise<Outcome> => esdk(folder.of('work'), args)
-
-  async function done(...args: string[]): Promise<Buffer> {
-    const { code, stderr, stdout } = await run(...args)
-    assert.deepEqual([stderr, code], ['', 0])
-    return stdout
-  }
+  const { run, done } = commandsIn(() => folder.of('work'))
 
   async function refuses(text: RegExp, ...args: string[]): Promise<void> {
     const { code, stderr, stdout } = await run(...args)

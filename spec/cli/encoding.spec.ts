@@ -2,12 +2,21 @@
 import assert from 'node:assert/strict'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { setTimeout } from 'node:timers/promises'
-import { RawAesKeyring, decrypt } from 'esdk-streams'
+import { decrypt } from 'esdk-streams'
 import type { FileRecord } from '#lib/cli/record'
-import { AES_JWK, AES_KEY, OTHER_JWK, type Outcome, esdk, outcome, start, temporaryFolder } from './command.ts'
+import {
+  AES_JWK,
+  KEYRING as keyring,
+  OTHER_JWK,
+  type Outcome,
+  commandsIn,
+  esdk,
+  outcome,
+  start,
+  temporaryFolder,
+} from './command.ts'
 
 const KEY = ['--key', 'key.jwk'] as const
-const keyring = new RawAesKeyring({ keyNamespace: 'esdk', keyName: 'k', wrappingKey: AES_KEY })
 const plaintext = Buffer.alloc(1_000_001, 'plaintext')
 
 describe('esdk --encode and --decode', () => {
@@ -20,11 +29,7 @@ describe('esdk --encode and --decode', () => {
     await writeFile(folder.of('target'), 'old')
   })
 
-  async function done(...args: string[]): Promise<Buffer> {
-    const { code, stderr, stdout } = await esdk(folder.path, args)
-    assert.deepEqual([stderr, code], ['', 0])
-    return stdout
-  }
+  const { done } = commandsIn(() => folder.path)
 
   it('write messages in base64, and read them, wrapped or not', async () => {
     await done('encrypt', 'in', ...KEY, '--encode')

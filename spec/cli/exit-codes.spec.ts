@@ -3,12 +3,22 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { openSync, closeSync } from 'node:fs'
 import { chmod, mkdir, readFile, stat, truncate, writeFile } from 'node:fs/promises'
-import { RawAesKeyring, encrypt } from 'esdk-streams'
-import { AES_JWK, AES_KEY, MAIN, OTHER_JWK, type Outcome, esdk, outcome, start, temporaryFolder } from './command.ts'
+import { encrypt } from 'esdk-streams'
+import {
+  AES_JWK,
+  AES_KEY,
+  KEYRING as keyring,
+  MAIN,
+  OTHER_JWK,
+  type Outcome,
+  esdk,
+  outcome,
+  start,
+  temporaryFolder,
+} from './command.ts'
 
 const KEY = ['--key', 'key.jwk'] as const
 const isLinux = process.platform === 'linux'
-const keyring = new RawAesKeyring({ keyNamespace: 'esdk', keyName: 'k', wrappingKey: AES_KEY })
 const plaintext = Buffer.alloc(3_000_000, 'plaintext')
 
 describe('exit codes of esdk', () => {

@@ -5,7 +5,7 @@ import { setTimeout } from 'node:timers/promises'
 import { CreateKeyCommand } from '@aws-sdk/client-kms'
 import type { FileRecord } from '#lib/cli/record'
 import { ACCOUNT, clientAt, createKey, replicate, useKmsServer, useLocalStack } from '../keyrings/kms/setup.ts'
-import { AES_JWK, type CommandOptions, type Outcome, esdk, outcome, start, temporaryFolder } from './command.ts'
+import { AES_JWK, type CommandOptions, commandsIn, esdk, outcome, start, temporaryFolder } from './command.ts'
 
 const PLAINTEXT = Buffer.alloc(10_000, 'plaintext')
 const CLEAN = [0, '']
@@ -29,15 +29,9 @@ describe('esdk with keys of AWS KMS', () => {
       AWS_MAX_ATTEMPTS: '1',
     },
   })
-  const run = (...args: string[]): Promise<Outcome> => esdk(folder.path, args, options())
+  const { run, done } = commandsIn(() => folder.path, options)
   const operations = (): string[] => kms.server.proxy.asked.map(({ operation, region }) => `${operation} ${region}`)
   const underAll = (): string[] => kms.server.keys.flatMap((key) => ['--kms', key])
-
-  async function done(...args: string[]): Promise<Buffer> {
-    const { code, stderr, stdout } = await run(...args)
-    assert.deepEqual([code, stderr], CLEAN)
-    return stdout
-  }
 
   async function opens(...keys: string[]): Promise<void> {
     assert.deepEqual(await done('decrypt', 'in.encrypted', '-o', '-', ...keys), PLAINTEXT)

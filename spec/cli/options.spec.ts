@@ -2,16 +2,21 @@
 import assert from 'node:assert/strict'
 import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { RawAesKeyring, decrypt, encrypt } from 'esdk-streams'
+import { decrypt, encrypt } from 'esdk-streams'
 import { program } from '#lib/cli/program'
 import type { FileRecord } from '#lib/cli/record'
-import { AES_JWK, AES_KEY, OTHER_JWK, type Outcome, esdk, temporaryFolder } from './command.ts'
+import {
+  AES_JWK,
+  AES_KEY,
+  KEYRING as keyring,
+  OTHER_JWK,
+  OTHER_KEYRING as other,
+  commandsIn,
+  temporaryFolder,
+} from './command.ts'
 
 const KEY = ['--key', 'key.jwk'] as const
 const TO = ['--to-key', 'other.jwk'] as const
-const naming = { keyNamespace: 'esdk', keyName: 'k' } as const
-const keyring = new RawAesKeyring({ ...naming, wrappingKey: AES_KEY })
-const other = new RawAesKeyring({ ...naming, wrappingKey: Buffer.alloc(32, 7) })
 
 describe('options of esdk', () => {
   const folder = temporaryFolder()
@@ -23,21 +28,7 @@ describe('options of esdk', () => {
     await writeFile(folder.of('target'), 'old')
   })
 
-  const run = (...args: string[]): Promise<Outcome> => esdk(folder.path, args)
-
-  async function done(...args: string[]): Promise<Buffer> {
-    const { code, stderr, stdout } = await run(...args)
-    assert.deepEqual([stderr, code], ['', 0])
-    return stdout
-  }
-
-  async function fails(code: number, text: RegExp, ...args: string[]): Promise<void> {
-    const result = await run(...args)
-    assert.match(result.stderr, text)
-    assert.match(result.stderr, /^esdk: [^\n]+\n$/)
-    assert.equal(result.code, code)
-    assert.equal(await readFile(folder.of('target'), 'utf8'), 'old')
-  }
+  const { run, done, fails } = commandsIn(() => folder.path)
 
   it('--max-length: how long frames may be', async () => {
     await done('encrypt', 'in', ...KEY, '--frame-length', '1000')

@@ -4,7 +4,7 @@ import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { setTimeout } from 'node:timers/promises'
-import { AES_JWK, MAIN, type Outcome, esdk, outcome, start, temporaryFolder } from './command.ts'
+import { AES_JWK, MAIN, commandsIn, outcome, start, temporaryFolder } from './command.ts'
 
 const KEY = ['--key', 'key.jwk'] as const
 const isLinux = process.platform === 'linux'
@@ -18,21 +18,7 @@ describe('what esdk writes', () => {
     await writeFile(folder.of('target'), 'old')
   })
 
-  const run = (...args: string[]): Promise<Outcome> => esdk(folder.path, args)
-
-  async function done(...args: string[]): Promise<Buffer> {
-    const { code, stderr, stdout } = await run(...args)
-    assert.deepEqual([stderr, code], ['', 0])
-    return stdout
-  }
-
-  async function fails(code: number, text: RegExp, ...args: string[]): Promise<void> {
-    const result = await run(...args)
-    assert.match(result.stderr, text)
-    assert.match(result.stderr, /^esdk: [^\n]+\n$/)
-    assert.equal(result.code, code)
-    assert.equal(await readFile(folder.of('target'), 'utf8'), 'old')
-  }
+  const { run, done, fails } = commandsIn(() => folder.path)
 
   describe('with --no-overwrite', () => {
     const NEW = [...KEY, '--no-overwrite'] as const

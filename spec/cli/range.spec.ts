@@ -2,12 +2,11 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
-import { encrypt, RawAesKeyring } from 'esdk-streams'
+import { encrypt } from 'esdk-streams'
 import type { FileRecord } from '#lib/cli/record'
-import { AES_JWK, AES_KEY, type Outcome, esdk, temporaryFolder } from './command.ts'
+import { AES_JWK, KEYRING as keyring, type Outcome, esdk, temporaryFolder } from './command.ts'
 
 const KEY = ['--key', 'key.jwk'] as const
-const keyring = new RawAesKeyring({ keyNamespace: 'esdk', keyName: 'k', wrappingKey: AES_KEY })
 
 describe('esdk decrypt --range', () => {
   const folder = temporaryFolder()

@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { chmod, mkdir, readFile, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { DeleteObjectCommand, ListObjectsV2Command, PutObjectCommand } from '@aws-sdk/client-s3'
-import { RawAesKeyring, decrypt, encrypt } from 'esdk-streams'
+import { decrypt, encrypt } from 'esdk-streams'
 import type { TransferFlags } from '#lib/cli/options'
 import type { FileRecord } from '#lib/cli/record'
 import { runFleet } from '#lib/cli/run-fleet'
@@ -12,10 +12,11 @@ import { useS3Server } from '../emulators/s3-setup.ts'
 import { useKmsServer } from '../keyrings/kms/setup.ts'
 import {
   AES_JWK,
-  AES_KEY,
   INTERRUPTED,
+  KEYRING as keyring,
   OTHER_JWK,
-  type Outcome,
+  OTHER_KEYRING as other,
+  commandsIn,
   esdk,
   interrupted,
   start,
@@ -25,8 +26,6 @@ import {
 const MIB = 1024 * 1024
 const KEY = ['--key', 'key.jwk'] as const
 const TO = ['--to-key', 'other.jwk'] as const
-const keyring = new RawAesKeyring({ keyNamespace: 'esdk', keyName: 'k', wrappingKey: AES_KEY })
-const other = new RawAesKeyring({ keyNamespace: 'esdk', keyName: 'k', wrappingKey: Buffer.alloc(32, 7) })
 
 const FILES: Readonly<Record<string, Buffer>> = {
   'a.txt': Buffer.from('a'),
@@ -80,13 +79,7 @@ describe('esdk -r', () => {
   }
 
   describe('with folders', () => {
-    const run = (...args: string[]): Promise<Outcome> => esdk(folder.path, args)
-
-    async function done(...args: string[]): Promise<Buffer> {
-      const { code, stderr, stdout } = await run(...args)
-      assert.deepEqual([stderr, code], ['', 0])
-      return stdout
-    }
+    const { run, done } = commandsIn(() => folder.path)
 
     it('encrypts a tree into another and decrypts that, keeping permissions', async () => {
       await chmod(folder.of('in/b'), 0o700)
@@ -308,13 +301,11 @@ describe('esdk -r', () => {
     let prefix = ''
 
     const environment = (): Record<string, string> => ({ ...shared.server.environment, AWS_MAX_ATTEMPTS: '1' })
-    const run = (...args: string[]): Promise<Outcome> => esdk(folder.path, args, { env: environment() })
+    const { run, done } = commandsIn(
+      () => folder.path,
+      () => ({ env: environment() }),
+    )
     const at = (name: string): string => `s3://${shared.server.bucket}/${prefix}/${name}`
-
-    async function done(...args: string[]): Promise<void> {
-      const { code, stderr } = await run(...args)
-      assert.deepEqual([stderr, code], ['', 0])
-    }
 
     const put = (name: string, Body: Uint8Array): Promise<unknown> =>
       shared.server.direct.send(new PutObjectCommand({ Bucket: shared.server.bucket, Key: `${prefix}/${name}`, Body }))

@@ -4,14 +4,15 @@ import { createHash, randomBytes } from 'node:crypto'
 import { chmod, readFile, stat, writeFile } from 'node:fs/promises'
 import { setTimeout } from 'node:timers/promises'
 import { HeadObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
-import { RawAesKeyring, decrypt, encrypt } from 'esdk-streams'
+import { decrypt, encrypt } from 'esdk-streams'
 import type { FileRecord } from '#lib/cli/record'
 import { useS3Server } from '../emulators/s3-setup.ts'
 import {
   AES_JWK,
-  AES_KEY,
   INTERRUPTED,
+  KEYRING as keyring,
   OTHER_JWK,
+  OTHER_KEYRING as other,
   type Outcome,
   esdk,
   interrupted,
@@ -23,8 +24,6 @@ import {
 const FULL = process.env['ESDK_FULL'] === '1'
 const MIB = 1024 * 1024
 const KEYS = ['--key', 'old.jwk', '--to-key', 'new.jwk'] as const
-const keyring = new RawAesKeyring({ keyNamespace: 'esdk', keyName: 'k', wrappingKey: AES_KEY })
-const other = new RawAesKeyring({ keyNamespace: 'esdk', keyName: 'k', wrappingKey: Buffer.alloc(32, 7) })
 const plaintext = randomBytes(6 * MIB)
 
 const hashOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')

@@ -2,15 +2,15 @@ import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import { DeleteObjectCommand, HeadObjectCommand, PutObjectCommand } from '@aws-sdk/client-s3'
-import { RawAesKeyring, decrypt, encrypt } from 'esdk-streams'
+import { decrypt, encrypt } from 'esdk-streams'
 import { getObject, putObject } from 'esdk-streams/s3'
 import type { FileRecord } from '#lib/cli/record'
 import type { AnswerHead } from '../emulators/s3-fault-proxy.ts'
 import { useS3Server } from '../emulators/s3-setup.ts'
 import {
   AES_JWK,
-  AES_KEY,
   INTERRUPTED,
+  KEYRING as keyring,
   OTHER_JWK,
   type Outcome,
   esdk,
@@ -21,7 +21,6 @@ import {
 
 const MIB = 1024 * 1024
 const KEY = ['--key', 'key.jwk'] as const
-const keyring = new RawAesKeyring({ keyNamespace: 'esdk', keyName: 'k', wrappingKey: AES_KEY })
 const plaintext = randomBytes(12 * MIB + 5)
 const small = plaintext.subarray(0, 10_000)
 

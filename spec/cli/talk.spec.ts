@@ -7,10 +7,19 @@ import { RawAesKeyring, encrypt } from 'esdk-streams'
 import { ACCOUNT, useKmsServer } from '../keyrings/kms/setup.ts'
 import { useS3Server } from '../emulators/s3-setup.ts'
 import { assertLeaksNothing } from '../keyrings/leaks.ts'
-import { AES_JWK, AES_KEY, OTHER_JWK, type Outcome, esdk, outcome, start, temporaryFolder } from './command.ts'
+import {
+  AES_JWK,
+  KEYRING as keyring,
+  OTHER_JWK,
+  type Outcome,
+  commandsIn,
+  esdk,
+  outcome,
+  start,
+  temporaryFolder,
+} from './command.ts'
 
 const KEY = ['--key', 'key.jwk'] as const
-const keyring = new RawAesKeyring({ keyNamespace: 'esdk', keyName: 'k', wrappingKey: AES_KEY })
 
 describe('what esdk says', () => {
   const folder = temporaryFolder()
@@ -21,7 +30,7 @@ describe('what esdk says', () => {
     await writeFile(folder.of('in'), 'plaintext')
   })
 
-  const run = (...args: string[]): Promise<Outcome> => esdk(folder.path, args)
+  const { run } = commandsIn(() => folder.path)
 
   it('is nothing unless asked; with -v, which keys there are and what was done', async () => {
     const { stderr, code } = await run('encrypt', 'in', ...KEY, '-v')

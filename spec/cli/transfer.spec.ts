@@ -4,15 +4,24 @@ import { randomBytes } from 'node:crypto'
 import { closeSync, openSync } from 'node:fs'
 import { chmod, link, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import { promisify } from 'node:util'
-import { RawAesKeyring, decrypt, encrypt } from 'esdk-streams'
+import { decrypt, encrypt } from 'esdk-streams'
 import type { FileRecord } from '#lib/cli/record'
-import { AES_JWK, AES_KEY, MAIN, OTHER_JWK, type Outcome, esdk, outcome, start, temporaryFolder } from './command.ts'
+import {
+  AES_JWK,
+  KEYRING as keyring,
+  MAIN,
+  OTHER_JWK,
+  type Outcome,
+  esdk,
+  outcome,
+  start,
+  temporaryFolder,
+} from './command.ts'
 
 const MIB = 1024 * 1024
 const KEY = ['--key', 'key.jwk'] as const
 const isLinux = process.platform === 'linux'
 const run = promisify(execFile)
-const keyring = new RawAesKeyring({ keyNamespace: 'esdk', keyName: 'k', wrappingKey: AES_KEY })
 
 function assertDone({ code, stderr }: Outcome): void {
   assert.deepEqual([code, stderr], [0, ''])
