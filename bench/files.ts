@@ -9,6 +9,7 @@
 import { freemem } from 'node:os'
 import { statfs } from 'node:fs/promises'
 import { join } from 'node:path'
+import { messageOf } from '#lib/errors'
 import { DIRECTIONS, type Direction } from './support/contenders.ts'
 import { type Figure, type Ratio, kibibytes } from './support/measurement.ts'
 import {
@@ -79,7 +80,7 @@ async function tried(
     await roundTrip(program, plaintext, folder, true)
     return program
   } catch (error) {
-    leaveOut(error instanceof Error ? error.message : String(error))
+    leaveOut(messageOf(error))
     return undefined
   }
 }

@@ -12,6 +12,7 @@ import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { RawAesKeyring, decrypt } from 'esdk-streams'
+import { messageOf } from '#lib/errors'
 import { DIRECTIONS, SUITES, type SuiteName, suiteLabel } from './support/contenders.ts'
 import { type Figure, kibibytes } from './support/measurement.ts'
 import { PEERS, type PeerProcess, type Task } from './support/peer-process.ts'
@@ -61,7 +62,7 @@ async function started({ full }: Asked, leaveOut: (why: string) => void): Promis
     try {
       peers.set(name, await start())
     } catch (error) {
-      leaveOut(`${name}: ${error instanceof Error ? error.message : String(error)}`)
+      leaveOut(`${name}: ${messageOf(error)}`)
     }
   }
   return peers
@@ -89,7 +90,7 @@ async function prepareAll(
       assert.ok(opened.plaintext.equals(original), 'we read the peer’s message')
     } catch (error) {
       if (name === OURS) throw error
-      leaveOut(`${name}: ${error instanceof Error ? error.message : String(error)}`)
+      leaveOut(`${name}: ${messageOf(error)}`)
       peers.delete(name)
       await peer.close()
     }

@@ -19,6 +19,7 @@ import {
   suiteLabel,
   verified,
 } from './support/contenders.ts'
+import { messageOf } from '#lib/errors'
 import { FrameLoop, nodeLoops, opensslLoops, timeSha384 } from './support/floor.ts'
 import { type Figure, kibibytes } from './support/measurement.ts'
 import { chunksOf, copying, timeThrough } from './support/memory-streams.mjs'
@@ -49,7 +50,7 @@ const NODE_CRYPTO = 'node:crypto alone'
 async function* measure(asked: Asked, leaveOut: (why: string) => void): AsyncGenerator<Made> {
   const plaintext = randomBytes(asked.bytes({ quick: 32, full: 64 }))
   const loops = await opensslLoops().catch((error: unknown) => {
-    leaveOut(error instanceof Error ? error.message : String(error))
+    leaveOut(messageOf(error))
     return undefined
   })
   const { suites, frameLengths } = asked.full ? FULL : QUICK
