@@ -1,7 +1,7 @@
 /** What went wrong, on stderr: one line, and with `--debug` all that it came from. */
 import { type Attempt, isEncryptionSdkError } from '../errors.ts'
+import { keyNameOf } from '../format/encrypted-data-key.ts'
 import { FileFailure, codeOf, describeFailure, oneLine } from './failure.ts'
-import { keyNameOf } from './record.ts'
 import { tell } from './status-line.ts'
 
 /** Deeper, it is a circle. */

@@ -1,7 +1,7 @@
 /** Progress: a bar where the length is known, and how much there was where it is not. */
 import type { MessageStats } from '../streams/protocol-transform.ts'
 import { humanBytes, humanSeconds } from './human.ts'
-import { startStatusLine } from './status-line.ts'
+import { canBeDrawnOn, startStatusLine } from './status-line.ts'
 
 export type ProgressFlag = 'auto' | 'always' | 'never'
 
@@ -39,8 +39,7 @@ export function showsProgress(
   dataOnStdout: boolean,
 ): boolean {
   if (quiet || progress === 'never') return false
-  const draws = process.stderr.isTTY && process.env['TERM'] !== 'dumb'
-  return progress === 'always' || (draws && !(dataOnStdout && process.stdout.isTTY))
+  return progress === 'always' || (canBeDrawnOn(process.stderr.isTTY) && !(dataOnStdout && process.stdout.isTTY))
 }
 
 /** Starts to show it on stderr; `total` is the length of the input in bytes, where known. */
@@ -103,7 +102,7 @@ export function startFleetProgress(): FleetProgress {
 
 /** What the terminal and the environment allow. */
 export function lookOf(isTerminal: boolean, env: NodeJS.ProcessEnv): { colours: boolean; spins: boolean } {
-  const draws = isTerminal && env['TERM'] !== 'dumb'
+  const draws = canBeDrawnOn(isTerminal, env)
   return { colours: draws && (env['NO_COLOR'] ?? '') === '', spins: draws }
 }
 

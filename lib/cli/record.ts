@@ -1,6 +1,6 @@
 /** Records: what the command says about a file, as JSON. */
 import { suiteHex } from '../format/algorithm-suite.ts'
-import type { EncryptedDataKey } from '../format/encrypted-data-key.ts'
+import { type EncryptedDataKey, keyNameOf } from '../format/encrypted-data-key.ts'
 import type { MessageHeader } from '../format/message-header.ts'
 import type { FileResult } from '../adapters/transfer.ts'
 import type { Mode } from './location.ts'
@@ -87,20 +87,5 @@ function encryptedDataKeyRecord({
     keyProviderInfo: keyProviderInfo.toString('base64'),
     ...(keyName !== undefined && { keyName }),
     ciphertextLength: ciphertext.length,
-  }
-}
-
-/** framework/raw-aes-keyring.md "Key Provider Information": the name, tag length 128, IV length 12, and the IV. */
-const RAW_AES_LENGTHS = Buffer.from([0, 0, 0, 128, 0, 0, 0, 12])
-const RAW_AES_SUFFIX_BYTES = RAW_AES_LENGTHS.length + 12
-
-/** The name in a key provider's information, where that is text. */
-export function keyNameOf(info: Buffer): string | undefined {
-  const end = info.length - RAW_AES_SUFFIX_BYTES
-  const isRawAes = end > 0 && info.subarray(end, end + RAW_AES_LENGTHS.length).equals(RAW_AES_LENGTHS)
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(isRawAes ? info.subarray(0, end) : info)
-  } catch {
-    return undefined
   }
 }

@@ -19,6 +19,11 @@ const COLOURS = /\u001b\[\d*m/g
 
 let current: StatusLine | undefined
 
+/** Whether a terminal, if it is one, takes what is drawn over. */
+export function canBeDrawnOn(isTerminal: boolean, env: NodeJS.ProcessEnv = process.env): boolean {
+  return isTerminal && env['TERM'] !== 'dumb'
+}
+
 /** Writes lines to stderr; above the line that changes, where there is one. */
 export function tell(lines: string): void {
   const line = current
@@ -97,6 +102,6 @@ export class StatusLine {
   }
 
   get #isDrawn(): boolean {
-    return this.#stream.isTTY && process.env['TERM'] !== 'dumb'
+    return canBeDrawnOn(this.#stream.isTTY)
   }
 }

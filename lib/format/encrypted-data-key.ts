@@ -59,3 +59,18 @@ export function* readEncryptedDataKeys(maxKeys: number, maxBytes: number): Readi
   }
   return keys
 }
+
+/** framework/raw-aes-keyring.md "Key Provider Information": the name, tag length 128, IV length 12, and the IV. */
+const RAW_AES_LENGTHS = Buffer.from([0, 0, 0, 128, 0, 0, 0, 12])
+const RAW_AES_SUFFIX_BYTES = RAW_AES_LENGTHS.length + 12
+
+/** The name in a key provider's information, where that is text. */
+export function keyNameOf(info: Buffer): string | undefined {
+  const end = info.length - RAW_AES_SUFFIX_BYTES
+  const isRawAes = end > 0 && info.subarray(end, end + RAW_AES_LENGTHS.length).equals(RAW_AES_LENGTHS)
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(isRawAes ? info.subarray(0, end) : info)
+  } catch {
+    return undefined
+  }
+}

@@ -1,5 +1,5 @@
 /** Operations on messages as `node:diagnostics_channel` tells of them. */
-import type { EncryptedDataKey } from '../format/encrypted-data-key.ts'
+import { type EncryptedDataKey, keyNameOf } from '../format/encrypted-data-key.ts'
 import type { MessageHeader } from '../format/message-header.ts'
 import {
   type Enter,
@@ -124,16 +124,11 @@ function noteHeader(context: MessageTrace, { version, suite, frameLength, encryp
   context.messageVersion = version
   context.signed = suite.signature !== undefined
   context.frameLength = frameLength
-  context.dataKeys = encryptedDataKeys.map((key) => ({ keyProviderId: key.keyProviderId, keyName: keyName(key) }))
+  context.dataKeys = encryptedDataKeys.map((key) => ({ keyProviderId: key.keyProviderId, keyName: shownNameOf(key) }))
 }
 
-/** What raw AES keys write behind their names: the lengths of the tag in bits and of the IV in bytes, and the IV. */
-const AES_LENGTHS = Buffer.from([0, 0, 0, 128, 0, 0, 0, 12])
-const AES_INFO_BYTES = 20
-
-function keyName({ keyProviderInfo: info }: EncryptedDataKey): string | undefined {
-  const at = info.length - AES_INFO_BYTES
-  const isAes = at > 0 && AES_LENGTHS.equals(info.subarray(at, at + AES_LENGTHS.length))
-  const text = info.subarray(0, isAes ? at : info.length).toString('utf8')
-  return /^[^\p{Cc}\ufffd]+$/u.test(text) ? text : undefined
+/** Names with control characters, and what is no text, are not told. */
+function shownNameOf({ keyProviderInfo }: EncryptedDataKey): string | undefined {
+  const name = keyNameOf(keyProviderInfo)
+  return name !== undefined && /^[^\p{Cc}\ufffd]+$/u.test(name) ? name : undefined
 }
